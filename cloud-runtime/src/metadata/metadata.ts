@@ -1,0 +1,65 @@
+import type { Part } from "@fleetmesh/core";
+
+export interface TopicSpec {
+  readonly name: string;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+}
+
+/** One filter object of the CloudEvents Subscriptions API: exactly one dialect key. */
+export type FilterSpec = Readonly<Record<string, unknown>>;
+
+export interface DeliverySpec {
+  readonly maxAttempts: number;
+  readonly backoff: { readonly initialMs: number; readonly maxMs: number };
+  readonly timeoutMs: number;
+  readonly ratePerSecond?: number | undefined;
+  readonly windowMax: number;
+  readonly ordered: boolean;
+  readonly signing?: { readonly secret: string } | undefined;
+}
+
+export interface Subscription {
+  readonly id: string;
+  /** A topic or a topic pattern. */
+  readonly topic: string;
+  readonly consumergroup: string;
+  readonly source?: string | undefined;
+  readonly types?: readonly string[] | undefined;
+  readonly filters: readonly FilterSpec[];
+  readonly sink: string;
+  readonly protocol: "HTTP";
+  readonly protocolsettings: Readonly<Record<string, unknown>>;
+  readonly sinkcredential?: Readonly<Record<string, string>> | undefined;
+  readonly delivery: DeliverySpec;
+  readonly state: "active" | "paused" | "disabled";
+  /** Why it is disabled, e.g. the target answered 410. */
+  readonly stateReason?: string | undefined;
+  readonly revision: number;
+  readonly createdMs: number;
+}
+
+/** A topic pattern that somebody here subscribed to, and since when: the link brings what other regions have of it. */
+export interface Want {
+  readonly pattern: string;
+  readonly sinceMs: number;
+}
+
+/**
+ * The region's own topics and subscriptions, from its last known good state.
+ * Guarantees: a change is durable when its promise resolves; reads are from memory. Secrets never leave it in an answer.
+ * Errors: TOPIC_UNKNOWN (with the nearest names), SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_EXISTS, STORE_UNAVAILABLE.
+ */
+export interface Metadata extends Part {
+  topics(): readonly TopicSpec[];
+  topic(name: string): TopicSpec | undefined;
+  /** The topic; created with the defaults when it is missing and topics may come into being by themselves. */
+  admitTopic(name: string): Promise<TopicSpec>;
+  putTopic(spec: TopicSpec): Promise<void>;
+  subscriptions(): readonly Subscription[];
+  subscription(id: string): Subscription | undefined;
+  putSubscription(subscription: Subscription): Promise<void>;
+  removeSubscription(id: string): Promise<void>;
+  wants(): readonly Want[];
+  onChanged(listener: () => void): () => void;
+}

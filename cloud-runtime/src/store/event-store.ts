@@ -1,0 +1,171 @@
+import type { BlockEntry, ClassWatermark, EventClass, MeshEvent, Part } from "@fleetmesh/core";
+
+/** Opaque, valid for one topic in one region. "earliest" and "latest" may be given wherever a position is read from. */
+export type Position = string;
+
+/** Where an event entered the mesh. Kept with it for order, audit and the trace. */
+export interface Origin {
+  readonly region: string;
+  readonly agentId?: string | undefined;
+  readonly epoch?: string | undefined;
+  readonly eventClass?: EventClass | undefined;
+  /** Position in the origin region's topic, for replicated events. */
+  readonly position?: Position | undefined;
+}
+
+/** One stretch of an agent's class, in order, as decoded from the wire and checked against permissions by the ingress. */
+export type AgentRun =
+  | { readonly kind: "events"; readonly entries: readonly BlockEntry[] }
+  | {
+      readonly kind: "rejected";
+      readonly entry: BlockEntry;
+      readonly code: string;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "gap";
+      readonly first: number;
+      readonly last: number;
+      readonly reason: "evicted" | "expired" | "damaged";
+      readonly topics: Readonly<Record<string, number>>;
+    };
+
+export interface AgentAppend {
+  readonly agentId: string;
+  readonly epoch: string;
+  readonly eventClass: EventClass;
+  readonly first: number;
+  readonly last: number;
+  readonly runs: readonly AgentRun[];
+}
+
+/**
+ * `stored`: what was new is durable. `duplicate`: all of it was handled before. `ahead`: refused, it starts beyond
+ * watermark + 1; the agent must rewind.
+ */
+export interface AgentReceipt {
+  readonly outcome: "stored" | "duplicate" | "ahead";
+  readonly watermark: ClassWatermark;
+}
+
+export interface DirectAppend {
+  readonly topic: string;
+  readonly receivedMs: number;
+  readonly events: readonly MeshEvent[];
+}
+
+export interface DirectReceipt {
+  /** How many were new; the others were resends with the same bytes. */
+  readonly stored: number;
+}
+
+export interface ReplicatedAppend {
+  readonly topic: string;
+  readonly originRegion: string;
+  /** The link's cursor in the origin's topic before and after these entries; compared and advanced in the same transaction. */
+  readonly cursorBefore: Position | undefined;
+  readonly cursorAfter: Position;
+  readonly entries: readonly {
+    readonly position: Position;
+    readonly entry: BlockEntry;
+    readonly origin: Origin;
+  }[];
+}
+
+export interface StoredEvent {
+  readonly position: Position;
+  readonly topic: string;
+  readonly origin: Origin;
+  readonly entry: BlockEntry;
+}
+
+export interface Page {
+  readonly events: readonly StoredEvent[];
+  /** Where to go on; equals the given position when nothing followed. */
+  readonly next: Position;
+}
+
+export interface ReadLimit {
+  readonly countMax: number;
+  readonly bytesMax: number;
+}
+
+export interface TopicBounds {
+  /** Reading after this position gives the oldest kept event. */
+  readonly earliest: Position;
+  /** Reading after this position gives nothing yet. */
+  readonly latest: Position;
+  /** Events ever stored, and of those trimmed by retention. */
+  readonly stored: number;
+  readonly trimmed: number;
+}
+
+export interface RejectedRecord {
+  readonly atMs: number;
+  readonly origin: Origin;
+  readonly entry: BlockEntry;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface StoreLedger {
+  readonly topics: Readonly<
+    Record<
+      string,
+      {
+        readonly fromAgents: number;
+        readonly direct: number;
+        readonly replicated: number;
+        readonly stored: number;
+        readonly trimmed: number;
+      }
+    >
+  >;
+  readonly duplicates: {
+    readonly agents: number;
+    readonly direct: number;
+    readonly replicated: number;
+  };
+  readonly rejected: number;
+  readonly gaps: { readonly evicted: number; readonly expired: number; readonly damaged: number };
+}
+
+/**
+ * The region's store of events.
+ *
+ * Guarantees
+ * - An append resolves only when all of it is durable (fsynced); whole or not at all, in the order given, atomically with the
+ *   watermark, the dedup identities, the link's cursor and the ledger's counters.
+ * - Agents: exactly once per (agent, epoch, class, sequence). The watermark is contiguous. An append that starts at or below
+ *   the watermark has its known prefix dropped; one that starts beyond watermark + 1 is `ahead` and changes nothing.
+ * - Direct publishers: (source, id) is remembered for the last `directWindow` events of the store; within it the same bytes are
+ *   taken again without being stored twice, other bytes are EVENT_CONFLICT with details.index, and nothing of that append is stored.
+ * - Order: within one topic, reading gives events in the order in which appends were made durable; appends of one agent and
+ *   class keep their sequence order.
+ * - Retention trims from the head of a topic only; reading below it is POSITION_TRIMMED with details.earliest.
+ *
+ * Errors: STORE_UNAVAILABLE (disk full, read-only: nothing stored, recovers by itself), EVENT_CONFLICT, LINK_BEHIND with
+ * details.cursor, POSITION_TRIMMED, POSITION_INVALID, STOPPING.
+ */
+export interface EventStore extends Part {
+  appendFromAgent(append: AgentAppend): Promise<AgentReceipt>;
+  appendDirect(append: DirectAppend): Promise<DirectReceipt>;
+  appendReplicated(append: ReplicatedAppend): Promise<{ readonly cursor: Position }>;
+  /** What is known of an agent's epoch; classes never seen are absent. */
+  watermarks(agentId: string, epoch: string): Promise<Partial<Record<EventClass, ClassWatermark>>>;
+  replicationCursor(originRegion: string, topic: string): Promise<Position | undefined>;
+
+  read(topic: string, after: Position, limit: ReadLimit): Promise<Page>;
+  bounds(topic: string): Promise<TopicBounds>;
+  /** The position behind the last event stored before this wall-clock time: reading from it gives what came at or after it. */
+  positionAt(topic: string, timeMs: number): Promise<Position>;
+  topics(): Promise<string[]>;
+  /** Every stored event with this id, of one source or of all; newest first, at most 100. */
+  find(id: string, source?: string): Promise<StoredEvent[]>;
+  rejected(limit: number): Promise<RejectedRecord[]>;
+  ledger(): Promise<StoreLedger>;
+  /** Calls back after each durable append with the topics that grew. */
+  onAppended(listener: (topics: readonly string[]) => void): () => void;
+  /** Drops blocks older than the topic's retention or beyond its bytes; called by the store's own timer too. */
+  trim(nowMs: number): Promise<void>;
+}

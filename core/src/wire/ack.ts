@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { MeshError } from "../error/mesh-error.ts";
+import { eventClasses, type EventClass } from "../topic/event-class.ts";
+
+/**
+ * What the region has of one class of one agent and epoch. Everything up to `sequence` is handled, without a hole:
+ * sequence = stored + rejected + evicted + expired + damaged, counted by the region in the transaction that handled it.
+ */
+export interface ClassWatermark {
+  readonly sequence: number;
+  readonly stored: number;
+  readonly rejected: number;
+  readonly evicted: number;
+  readonly expired: number;
+  /** Lost with a damaged buffer, or acknowledged once and lost by the region since. */
+  readonly damaged: number;
+}
+
+export const emptyWatermark: ClassWatermark = {
+  sequence: 0,
+  stored: 0,
+  rejected: 0,
+  evicted: 0,
+  expired: 0,
+  damaged: 0,
+};
+
+export interface RejectedEvent {
+  readonly eventClass: EventClass;
+  readonly sequence: number;
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** The payload of `acks/{agentId}` as JSON. The edge deletes rows on this, never on PUBACK. */
+export interface AgentAck {
+  readonly epoch: string;
+  readonly watermarks: Readonly<Partial<Record<EventClass, ClassWatermark>>>;
+  /** Events refused for good, kept in the region's rejected store, counted as handled. At most 100 named per ack. */
+  readonly rejected: readonly RejectedEvent[];
+  /** Classes whose batches in flight were refused: send again from watermark + 1. */
+  readonly rewind: readonly EventClass[];
+  /** Bytes the agent may have in flight from now on. */
+  readonly creditBytes: number;
+  /** The region's wall clock, milliseconds: the agent measures its skew by it. */
+  readonly cloudMs: number;
+  /** Set when the region will not serve this agent and epoch, e.g. a cloned buffer: MESH code and why. */
+  readonly refused?: { readonly code: string; readonly reason: string } | undefined;
+}
+
+const count = z.int().min(0);
+const watermark = z.object({
+  sequence: count,
+  stored: count,
+  rejected: count,
+  evicted: count,
+  expired: count,
+  damaged: count,
+});
+const ackSchema = z.object({
+  epoch: z.string().regex(/^[0-9a-f]{16}$/),
+  watermarks: z.partialRecord(z.enum(eventClasses), watermark),
+  rejected: z
+    .array(
+      z.object({
+        eventClass: z.enum(eventClasses),
+        sequence: count,
+        code: z.string(),
+        reason: z.string(),
+      }),
+    )
+    .max(100),
+  rewind: z.array(z.enum(eventClasses)),
+  creditBytes: count,
+  cloudMs: z.number(),
+  refused: z.object({ code: z.string(), reason: z.string() }).optional(),
+});
+
+export function encodeAck(ack: AgentAck): Uint8Array {
+  return Buffer.from(JSON.stringify(ack));
+}
+
+/** Throws WIRE_INVALID when the bytes are not an acknowledgement. */
+export function decodeAck(bytes: Uint8Array): AgentAck {
+  try {
+    return ackSchema.parse(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  } catch (cause) {
+    throw new MeshError("WIRE_INVALID", "The acknowledgement cannot be read", { cause });
+  }
+}

@@ -1,0 +1,2 @@
+export * from "./auth/authenticator.ts";
+export * from "./intake.ts";
