@@ -1,0 +1,64 @@
+// npm test: installs, provisions the servers and clients it can, checks and runs everything.
+// The last line of output is `N passed, N failed, N skipped`.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { build, install, root } from "./prepare.mjs";
+import { provision } from "./provision.mjs";
+
+install();
+build();
+build(["test/bench"]);
+provision();
+
+const bin = (path) => `${root}node_modules/${path}`;
+const node = (args, env = {}) =>
+  spawnSync(process.execPath, args, {
+    cwd: root,
+    stdio: ["ignore", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
+
+const checks = [
+  ["format", [bin("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", "."]],
+  ["lint", [bin("eslint/bin/eslint.js"), "."]],
+  ["types", [bin("typescript/bin/tsc"), "-p", "tsconfig.test.json"]],
+];
+const summaryFile = `${root}.cache/test-summary.json`;
+mkdirSync(`${root}.cache`, { recursive: true });
+rmSync(summaryFile, { force: true });
+
+const selection = process.argv.slice(2);
+const failedChecks = checks.filter(([name, args]) => {
+  process.stdout.write(`-- ${name}\n`);
+  return node(args).status !== 0;
+});
+const vitest = [
+  bin("vitest/vitest.mjs"),
+  "run",
+  "--reporter=default",
+  "--reporter=./scripts/summary-reporter.mjs",
+];
+const { status } = node([...vitest, ...selection], { FLEETMESH_TEST_SUMMARY: summaryFile });
+
+let summary;
+try {
+  summary = JSON.parse(readFileSync(summaryFile, "utf8"));
+} catch {
+  summary = { passed: 0, failed: 1, skipped: [] };
+  process.stdout.write("The test runner ended without a summary.\n");
+}
+for (const { name, reason } of summary.skipped)
+  process.stdout.write(`skipped: ${name} (${reason})\n`);
+for (const [name] of failedChecks) process.stdout.write(`failed: ${name}\n`);
+const passed = summary.passed + checks.length - failedChecks.length;
+const missing =
+  process.env.CI === "true"
+    ? summary.skipped.filter(({ reason }) => reason.startsWith("missing "))
+    : [];
+for (const { name } of missing) process.stdout.write(`failed: ${name} (CI must provide it)\n`);
+const failedTests = Math.max(summary.failed, status === 0 ? 0 : 1);
+const failed = failedTests + failedChecks.length + missing.length;
+process.stdout.write(
+  `${passed} passed, ${failed} failed, ${summary.skipped.length - missing.length} skipped\n`,
+);
+process.exit(failed === 0 ? 0 : 1);
