@@ -1,1 +1,2 @@
-export {};
+export { panelConfigSchema, type PanelConfig } from "./config.ts";
+export { createPanel, type Panel } from "./panel.ts";
