@@ -1,1 +1,3 @@
-export {};
+export * from "./store/event-store.ts";
+export * from "./store/delivery-store.ts";
+export * from "./store/memory-store.ts";

@@ -83,6 +83,12 @@ export interface DeadLetterQuery {
   readonly limit: number;
 }
 
+export interface SettledDeadLetters {
+  readonly subscription: string;
+  readonly redriven: number;
+  readonly discarded: number;
+}
+
 /**
  * What the dispatcher must not forget.
  * Guarantees: `commit` is atomic and durable when it resolves: a dead letter is never without its cursor's move, nor a cursor's
@@ -107,4 +113,6 @@ export interface DeliveryStore extends Part {
   /** Takes a dead letter out after it was redriven or discarded; counted apart in the ledger. */
   settleDeadLetters(ids: readonly string[], outcome: "redriven" | "discarded"): Promise<number>;
   records(topic: string, position: Position): Promise<DeliveryRecord[]>;
+  /** Dead letters ever taken out, by subscription and outcome: the ledger's other side of `settleDeadLetters`. */
+  settledDeadLetters(): Promise<SettledDeadLetters[]>;
 }
