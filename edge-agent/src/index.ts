@@ -1,1 +1,4 @@
-export {};
+export * from "./buffer/buffer.ts";
+export * from "./buffer/buffer-options.ts";
+export * from "./buffer/buffers.ts";
+export * from "./buffer/memory-buffer.ts";

@@ -1,0 +1,31 @@
+import type { Part } from "@fleetmesh/core";
+import type { EventBuffer } from "./buffer.ts";
+
+export interface BufferDamage {
+  /** Wall clock when it was found. */
+  readonly atMs: number;
+  readonly reason: string;
+  /** Where the damaged file was put; undefined when it could not be moved. */
+  readonly movedTo: string | undefined;
+}
+
+/**
+ * All buffers of one agent: the one that takes appends, and those salvaged from damaged files, which are only drained.
+ *
+ * Guarantees
+ * - When the current file turns out damaged, while running too, it is moved aside, a fresh one with a new epoch takes over
+ *   at once, and what is readable in the old one comes back as a salvaged buffer under its old identity. Appends that were
+ *   in flight fail with BUFFER_DAMAGED or BUFFER_UNAVAILABLE; what was acknowledged is in the salvaged buffer, or counted
+ *   in a `damaged` gap there.
+ * - A salvaged buffer refuses appends and goes away by itself when everything in it is acknowledged.
+ */
+export interface Buffers extends Part {
+  /** Takes appends now. Ask again after each change: it is another object, of another epoch, after damage. */
+  readonly current: EventBuffer;
+  /** Oldest first. */
+  readonly salvaged: readonly EventBuffer[];
+  /** Damage found since start, newest last, at most 16. */
+  readonly damages: readonly BufferDamage[];
+  /** Calls back when `current` or `salvaged` changed. */
+  onChanged(listener: () => void): void;
+}
