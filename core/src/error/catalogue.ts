@@ -61,6 +61,8 @@ export const catalogue = {
   NOT_FOUND: final("MESH-5008", 404, ["There is nothing with this name", "Check the name; list what exists with a GET on the collection."]),
   STORE_DAMAGED: final("MESH-5009", 503, ["The region's store is damaged", "Restore it from a backup, or start with a new data directory and keep this one aside."]),
   OVERLOADED: passing("MESH-5010", 429, ["The door is at its limit", "Wait as long as Retry-After says."]),
+  DOOR_BUSY: passing("MESH-5011", 503, ["The door holds as many requests as it may", "Wait as long as Retry-After says."]),
+  METHOD_NOT_ALLOWED: final("MESH-5012", 405, ["The path does not take this method", "Use one of the methods in the Allow header."]),
   SUBSCRIPTION_INVALID: final("MESH-6001", 400, ["The subscription is not valid", "Correct the field that is named."]),
   SUBSCRIPTION_UNKNOWN: final("MESH-6002", 404, ["No such subscription", "List them: GET /v1/subscriptions."]),
   SUBSCRIPTION_EXISTS: final("MESH-6003", 409, ["A subscription with this id exists", "Choose another id, or PUT to change it."]),

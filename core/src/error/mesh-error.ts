@@ -56,13 +56,13 @@ export function toProblem(error: MeshError): Record<string, unknown> {
   const { title } = catalogue[error.kind];
   const detail = error.kind === "INTERNAL" ? "The log has more." : error.message;
   return {
+    ...error.details,
     type: `urn:fleetmesh:error:${error.code}`,
     title,
     status: error.status,
     detail,
     code: error.code,
     hint: error.hint,
-    ...error.details,
   };
 }
 

@@ -38,20 +38,36 @@ export function isCoreAttribute(name: string): name is CoreAttribute {
 const rules = {
   specversion: (text: string) => (text === "1.0" ? undefined : 'must be "1.0"'),
   id: notEmpty,
-  source: (text: string) =>
-    notEmpty(text) ??
-    (uriCharacters.test(text) ? undefined : "must be a URI-reference; percent-encode the rest"),
+  source: remembering(
+    (text: string) =>
+      notEmpty(text) ??
+      (uriCharacters.test(text) ? undefined : "must be a URI-reference; percent-encode the rest"),
+  ),
   type: notEmpty,
   subject: notEmpty,
   time: (text: string) =>
     parseTimestampMs(text) === undefined ? "must be an RFC 3339 timestamp" : undefined,
-  datacontenttype: (text: string) => (isMediaType(text) ? undefined : "must be a media type"),
-  dataschema: (text: string) =>
+  datacontenttype: remembering((text: string) =>
+    isMediaType(text) ? undefined : "must be a media type",
+  ),
+  dataschema: remembering((text: string) =>
     uriScheme.test(text) && uriCharacters.test(text) ? undefined : "must be an absolute URI",
+  ),
 };
 
 const coreAttributes: ReadonlySet<string> = new Set(Object.keys(rules));
 
 function notEmpty(text: string): string | undefined {
   return text === "" ? "must not be empty" : undefined;
+}
+
+/** The rule with a memory for the last text that passed: from one producer it is mostly the same. */
+function remembering(rule: (text: string) => string | undefined) {
+  let lastGood: string | undefined;
+  return (text: string): string | undefined => {
+    if (text === lastGood) return undefined;
+    const why = rule(text);
+    if (why === undefined) lastGood = text;
+    return why;
+  };
 }

@@ -11,6 +11,7 @@ import {
 } from "./event-limits.ts";
 import { JsonScanner, type Span } from "./json-scanner.ts";
 import { isJsonType } from "./media-type.ts";
+import { TextCache } from "./text-cache.ts";
 
 const quote = 0x22;
 const openBracket = 0x5b;
@@ -19,6 +20,8 @@ const letterN = 0x6e;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 const wholeNumber = /^-?\d+$/;
+const names = new TextCache();
+const values = new TextCache();
 const halfSurrogate = /\p{Cs}/u;
 
 /**
@@ -107,7 +110,7 @@ function readEvent(scanner: JsonScanner, text: Buffer, limits: EventLimits): Mes
   scanner.expect(openBrace);
   const start = scanner.at;
   for (let isFirst = true; scanner.hasMore(closeBrace, isFirst); isFirst = false) {
-    const name = scanner.readName();
+    const name = scanner.readName(names);
     if (name === "data") {
       if (data !== undefined) throw eventInvalid(name, "is given more than once");
       data = scanner.skipValue();
@@ -131,7 +134,9 @@ function readEvent(scanner: JsonScanner, text: Buffer, limits: EventLimits): Mes
 function readAttribute(scanner: JsonScanner, draft: EventDraft, name: string): void {
   const first = scanner.peek();
   if (first === quote) {
-    const value = scanner.readString();
+    // Ids and times do not repeat: they would only push the others out.
+    const isUnique = name === "id" || name === "time";
+    const value = scanner.readString(isUnique ? undefined : values);
     draft.set(name, value, scanner.isPlain);
   } else if (first === letterN) {
     scanner.skipValue();

@@ -1,4 +1,5 @@
 import { MeshError } from "../error/mesh-error.ts";
+import type { TextCache } from "./text-cache.ts";
 
 const quote = 0x22;
 const comma = 0x2c;
@@ -82,18 +83,21 @@ export class JsonScanner {
     return true;
   }
 
-  /** The value of a string. */
-  readString(): string {
+  /** The value of a string; with a cache where the same strings are likely to come again. */
+  readString(cache?: TextCache): string {
     this.expect(quote);
     const start = this.#at;
     const isEscaped = this.#skipStringRest();
-    if (this.#isPlain) return this.#bytes.toString("latin1", start, this.#at - 1);
+    if (this.#isPlain)
+      return cache === undefined
+        ? this.#bytes.toString("latin1", start, this.#at - 1)
+        : cache.textOf(this.#bytes, start, this.#at - 1);
     if (!isEscaped) return this.#bytes.toString("utf8", start, this.#at - 1);
     return JSON.parse(this.#bytes.toString("utf8", start - 1, this.#at)) as string;
   }
 
-  readName(): string {
-    const name = this.readString();
+  readName(cache?: TextCache): string {
+    const name = this.readString(cache);
     this.expect(colon);
     return name;
   }
