@@ -1,0 +1,90 @@
+import { deserialize } from "node:v8";
+import {
+  MeshError,
+  type AgentAck,
+  type Clock,
+  type EventClass,
+  type WireBatch,
+  type WireMessage,
+} from "@fleetmesh/core";
+import { openMemoryStore, type AgentRun, type MemoryStore } from "@fleetmesh/cloud-runtime";
+import type { MemoryPeer, MemoryRegion } from "../../edge-agent/src/uplink/memory-link.ts";
+
+/** A region's end of the uplink over the real in-memory store: hello, batches in order, acknowledgements, rewinds, crashes. */
+export class SimulatedRegion implements MemoryRegion {
+  readonly store: MemoryStore;
+  readonly #clock: Clock;
+  readonly #alive = new Set<MemoryPeer>();
+  /** Sequences whose events are refused for good. */
+  readonly rejects: (sequence: number) => boolean;
+
+  constructor(clock: Clock, rejects: (sequence: number) => boolean = () => false) {
+    this.#clock = clock;
+    this.rejects = rejects;
+    this.store = openMemoryStore({ region: "test", clock, commitMs: 3 });
+  }
+
+  async start(): Promise<void> {
+    await this.store.events.start();
+  }
+
+  accept(peer: MemoryPeer): void {
+    this.#alive.add(peer);
+  }
+
+  gone(peer: MemoryPeer): void {
+    this.#alive.delete(peer);
+  }
+
+  async receive(peer: MemoryPeer, bytes: Uint8Array): Promise<void> {
+    const message = deserialize(bytes) as WireMessage;
+    if (message.kind === "hello") {
+      const { agentId, epoch } = message;
+      const watermarks = await this.store.events.watermarks(agentId, epoch);
+      this.#ack(peer, { ...this.#blank(epoch), watermarks });
+      return;
+    }
+    await this.#batch(peer, message);
+  }
+
+  async #batch(peer: MemoryPeer, batch: WireBatch): Promise<void> {
+    const { agentId, epoch, eventClass, first, last } = batch;
+    const runs = batch.segments.flatMap((segment): AgentRun[] =>
+      segment.kind === "gap"
+        ? [segment]
+        : segment.entries.map((entry) =>
+            this.rejects(entry.sequence)
+              ? { kind: "rejected", entry, code: "MESH-3003", reason: "not permitted" }
+              : { kind: "events", entries: [entry] },
+          ),
+    );
+    const receipt = await this.store.events.appendFromAgent({
+      agentId,
+      epoch,
+      eventClass,
+      first,
+      last,
+      runs,
+    });
+    const watermarks = { [eventClass]: receipt.watermark };
+    const rewind: EventClass[] = receipt.outcome === "ahead" ? [eventClass] : [];
+    this.#ack(peer, { ...this.#blank(epoch), watermarks, rewind });
+  }
+
+  #blank(epoch: string): AgentAck {
+    const cloudMs = this.#clock.wallMs();
+    return { epoch, watermarks: {}, rejected: [], rewind: [], creditBytes: 65_536, cloudMs };
+  }
+
+  #ack(peer: MemoryPeer, ack: AgentAck): void {
+    if (this.#alive.has(peer)) peer.ack(ack);
+  }
+
+  async restart(): Promise<void> {
+    try {
+      await this.store.events.start();
+    } catch (error) {
+      throw MeshError.from(error);
+    }
+  }
+}
