@@ -6,8 +6,14 @@ export const openApi = {
     "/v1/overview": {
       get: {
         operationId: "readOverview",
-        summary: "Every region and agent this panel knows, whether it answers, and its own numbers.",
-        responses: { "200": { description: "OK", content: { "application/json": { schema: { type: "object" } } } } },
+        summary:
+          "Every region and agent this panel knows, whether it answers, and its own numbers.",
+        responses: {
+          "200": {
+            description: "OK",
+            content: { "application/json": { schema: { type: "object" } } },
+          },
+        },
       },
     },
   },

@@ -23,10 +23,17 @@ export async function readOverview(config: PanelConfig): Promise<Overview> {
   return { regions: await Promise.all(regions), agents: await Promise.all(agents) };
 }
 
-async function see(part: { name: string; url: string }, path: string, headers: Record<string, string>): Promise<Seen> {
+async function see(
+  part: { name: string; url: string },
+  path: string,
+  headers: Record<string, string>,
+): Promise<Seen> {
   const { name, url } = part;
   try {
-    const response = await fetch(new URL(path, url), { headers, signal: AbortSignal.timeout(answerWithinMs) });
+    const response = await fetch(new URL(path, url), {
+      headers,
+      signal: AbortSignal.timeout(answerWithinMs),
+    });
     const status: unknown = response.ok ? await response.json() : undefined;
     return { name, url, isUp: response.ok, status };
   } catch {

@@ -29,7 +29,11 @@ export class Panel implements Part {
   async start(): Promise<void> {
     const { host, port } = this.#config;
     await this.#app.listen({ host, port }).catch((cause: unknown) => {
-      throw new MeshError("PORT_TAKEN", `The panel cannot listen on ${host}:${port}: ${(cause as Error).message}`, { cause });
+      throw new MeshError(
+        "PORT_TAKEN",
+        `The panel cannot listen on ${host}:${port}: ${(cause as Error).message}`,
+        { cause },
+      );
     });
   }
 
@@ -38,10 +42,15 @@ export class Panel implements Part {
   }
 
   #addRoutes(): void {
-    this.#app.addHook("onSend", (_request, reply, payload, done) => {
-      void reply.header("x-content-type-options", "nosniff").header("referrer-policy", "no-referrer");
-      void reply.header("content-security-policy", "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'");
-      done(null, payload);
+    this.#app.addHook("onSend", (_request, reply, payload) => {
+      void reply
+        .header("x-content-type-options", "nosniff")
+        .header("referrer-policy", "no-referrer");
+      void reply.header(
+        "content-security-policy",
+        "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+      );
+      return Promise.resolve(payload);
     });
     this.#app.get("/", (_request, reply) => reply.type("text/html; charset=utf-8").send(page));
     this.#app.get("/v1/overview", () => this.#readOverview());
