@@ -1,0 +1,74 @@
+import { join, resolve } from "node:path";
+import { MeshError } from "@fleetmesh/core";
+
+export interface DevOptions {
+  readonly dataDir: string;
+  readonly portBase: number;
+  readonly vehicles: number;
+  readonly rate: number;
+  readonly regions: string;
+  readonly headless?: boolean;
+  readonly replay?: string;
+}
+
+export interface RegionPlan {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly httpPort: number;
+  readonly mqttPort: number;
+}
+
+/** Where everything of a dev mesh listens and lies; interfaces.md fixes the ports. */
+export interface DevPlan {
+  readonly dataDir: string;
+  readonly panelPort: number;
+  readonly regions: readonly RegionPlan[];
+  readonly agent: {
+    readonly dataDir: string;
+    readonly httpPort: number;
+    readonly mqttPort: number;
+    readonly adminPort: number;
+  };
+  readonly vehicles: readonly {
+    readonly agentId: string;
+    readonly dataDir: string;
+    readonly region: RegionPlan;
+  }[];
+}
+
+const host = "127.0.0.1";
+export const httpUrl = (port: number): string => `http://${host}:${port}`;
+export const mqttUrl = (port: number): string => `mqtt://${host}:${port}`;
+const regionCountMax = 8;
+
+export function planDev(options: DevOptions): DevPlan {
+  const { portBase } = options;
+  const dataDir = resolve(options.dataDir);
+  const names = options.regions.split(",").map((name) => name.trim());
+  const isValid =
+    names.every((name) => /^[a-z0-9-]{1,40}$/.test(name)) && new Set(names).size === names.length;
+  if (!isValid || names.length > regionCountMax) {
+    const hint = `Give up to ${regionCountMax} different names of a-z, 0-9 and -, e.g. --regions cn-east,cn-west.`;
+    throw new MeshError("USAGE", `--regions ${options.regions} is not a list of region names`, {
+      hint,
+    });
+  }
+  const regions = names.map((name, index) => ({
+    name,
+    dataDir: join(dataDir, "regions", name),
+    httpPort: portBase + 1 + index,
+    mqttPort: portBase + 11 + index,
+  }));
+  const agent = {
+    dataDir: join(dataDir, "agents", "edge-1"),
+    httpPort: portBase + 20,
+    mqttPort: portBase + 21,
+    adminPort: portBase + 22,
+  };
+  const vehicles = Array.from({ length: options.vehicles }, (_, index) => {
+    const agentId = `vehicle-${index + 1}`;
+    const region = regions[index % regions.length] as RegionPlan;
+    return { agentId, dataDir: join(dataDir, "agents", agentId), region };
+  });
+  return { dataDir, panelPort: portBase, regions, agent, vehicles };
+}
