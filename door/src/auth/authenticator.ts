@@ -13,6 +13,8 @@ export interface Principal {
   readonly isRegionLink: boolean;
   /** Wall clock; Infinity when the token does not expire. */
   readonly expiresMs: number;
+  /** The token's own id, by which it can be revoked; a door closes long-lived connections by it. */
+  readonly tokenId?: string | undefined;
 }
 
 /**
@@ -21,4 +23,11 @@ export interface Principal {
  */
 export interface Authenticator {
   authenticate(token: string | undefined): Promise<Principal>;
+  /**
+   * The principal of a token that was verified before and is still valid, without any costly work; undefined when it
+   * must be verified. Doors ask this first, so that who is known already is never held up by a throttled address.
+   */
+  recall?(token: string): Principal | undefined;
+  /** True when the principal's token is revoked or expired since: asked about connections that live long. */
+  isOver?(principal: Principal): boolean;
 }
