@@ -23,4 +23,8 @@ export * from "./topic/event-class.ts";
 export * from "./topic/topic.ts";
 export * from "./wire/ack.ts";
 export * from "./wire/bytes.ts";
+export type { Effort } from "./wire/compression.ts";
+export * from "./wire/decode-wire.ts";
+export * from "./wire/encode-wire.ts";
 export * from "./wire/message.ts";
+export type { WireLimits } from "./wire/section-reader.ts";

@@ -1,0 +1,139 @@
+import type { DataKind, MeshEvent } from "../event/event.ts";
+import { bytesToByteText } from "./byte-text.ts";
+import { JsonTemplate } from "./json-template.ts";
+import { readNumbers, writeNumbers } from "./number-column.ts";
+import type { SectionReader } from "./section-reader.ts";
+import type { SectionWriter } from "./section-writer.ts";
+import { readSlot, writeSlot } from "./slot-column.ts";
+import { splitJson } from "./split-json.ts";
+import { readTexts, writeTexts } from "./text-column.ts";
+import { wireInvalid } from "./wire-invalid.ts";
+
+/**
+ * The data of the events: a number column of kinds (0 json, 1 text, 2 binary), a number column of where each event's
+ * data are (0 none, 1 raw, 2.. a template), a text column of the raw ones, varint number of templates, and for each
+ * its skeleton as a text with NUL for each slot, then its slots (slot-column.ts).
+ */
+const dataKinds: readonly DataKind[] = ["json", "text", "binary"];
+const nowhere = 0;
+const raw = 1;
+const firstTemplate = 2;
+const templateCountMax = 64;
+/** Beyond this, a skeleton is looked up by a split of the text rather than by trying. */
+const triedMax = 8;
+
+export function writeData(out: SectionWriter, events: readonly MeshEvent[]): void {
+  const kinds = Float64Array.from(events, (event) => dataKinds.indexOf(event.dataKind));
+  const templates = new Templates();
+  const raws: string[] = [];
+  const places = Float64Array.from(events, ({ data, dataKind }) => {
+    if (data === undefined) return nowhere;
+    const text = bytesToByteText(data);
+    const template = dataKind === "json" ? templates.take(text) : undefined;
+    if (template !== undefined) return firstTemplate + template;
+    raws.push(text);
+    return raw;
+  });
+  writeNumbers(out.numbers, kinds);
+  writeNumbers(out.numbers, places);
+  writeTexts(out, raws);
+  out.numbers.varint(templates.all.length);
+  for (const template of templates.all) {
+    out.text(template.pieces.join("\0"));
+    for (let slot = 0; slot < template.slotCount; slot += 1) writeSlot(out, template, slot);
+  }
+}
+
+/** The skeletons met in one batch; those of the last events are tried first. */
+class Templates {
+  readonly all: JsonTemplate[] = [];
+  readonly #bySkeleton = new Map<string, number>();
+  #last = 0;
+
+  /** The number of the template that took the text; undefined when it has to go raw. */
+  take(text: string): number | undefined {
+    const { all } = this;
+    if (all[this.#last]?.take(text)) return this.#last;
+    const tried = Math.min(all.length, triedMax);
+    for (let number = 0; number < tried; number += 1)
+      if (number !== this.#last && all[number]?.take(text)) return (this.#last = number);
+    const pieces = splitJson(text);
+    return pieces === undefined ? undefined : this.#takeBySkeleton(text, pieces);
+  }
+
+  #takeBySkeleton(text: string, pieces: readonly string[]): number | undefined {
+    const skeleton = pieces.join("\0");
+    let number = this.#bySkeleton.get(skeleton);
+    if (number === undefined) {
+      if (this.all.length === templateCountMax) return undefined;
+      number = this.all.push(new JsonTemplate(pieces)) - 1;
+      this.#bySkeleton.set(skeleton, number);
+    }
+    this.#last = number;
+    return this.all[number]?.take(text) === true ? number : undefined;
+  }
+}
+
+export interface EventData {
+  readonly dataKind: DataKind;
+  readonly data: Uint8Array | undefined;
+}
+
+export function readData(input: SectionReader, count: number): EventData[] {
+  const kinds = Array.from(readNumbers(input.numbers, count), kindOf);
+  const places = readNumbers(input.numbers, count);
+  const rows = rowCounts(places);
+  const columns = [readTexts(input, rows[raw] ?? 0)];
+  const templateCount = input.numbers.varint();
+  if (templateCount > templateCountMax) throw wireInvalid("there are too many templates");
+  for (let number = 0; number < templateCount; number += 1)
+    columns.push(readTemplate(input, rows[firstTemplate + number] ?? 0));
+  const next = columns.map(() => 0);
+  return kinds.map((dataKind, index) => {
+    const column = (places[index] ?? 0) - raw;
+    if (column < 0) return { dataKind, data: undefined };
+    const text = columns[column]?.[next[column] ?? 0];
+    if (text === undefined) throw wireInvalid("an event's data are nowhere");
+    next[column] = (next[column] ?? 0) + 1;
+    return { dataKind, data: Buffer.from(text, "latin1") };
+  });
+}
+
+function kindOf(number: number): DataKind {
+  const kind = dataKinds[number];
+  if (kind === undefined) throw wireInvalid(`there is no data of kind ${number}`);
+  return kind;
+}
+
+/** How many events have their data in each place. */
+function rowCounts(places: Float64Array): number[] {
+  const counts = new Array<number>(firstTemplate + templateCountMax).fill(0);
+  for (const place of places) {
+    const known = counts[place];
+    if (known === undefined) throw wireInvalid(`there is no template ${place}`);
+    counts[place] = known + 1;
+  }
+  return counts;
+}
+
+function readTemplate(input: SectionReader, rowCount: number): string[] {
+  const pieces = input.text().split("\0");
+  if (rowCount === 0) throw wireInvalid("a template has no rows");
+  const slots: string[][] = [];
+  for (let slot = 1; slot < pieces.length; slot += 1) {
+    input.hold(columnRowBytes * rowCount);
+    slots.push(readSlot(input, rowCount));
+  }
+  const rows: string[] = [];
+  for (let row = 0; row < rowCount; row += 1) {
+    let text = pieces[0] ?? "";
+    for (let slot = 0; slot < slots.length; slot += 1)
+      text += (slots[slot]?.[row] ?? "") + (pieces[slot + 1] ?? "");
+    input.spend(text.length);
+    rows.push(text);
+  }
+  return rows;
+}
+
+/** What one row of a slot takes while it is read: a number and a reference. */
+const columnRowBytes = 16;

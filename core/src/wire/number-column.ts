@@ -1,0 +1,250 @@
+import type { BitReader } from "./bit-reader.ts";
+import type { BitWriter } from "./bit-writer.ts";
+import { riceCost, RiceReader, startOf, writeRice } from "./rice.ts";
+import { wireInvalid } from "./wire-invalid.ts";
+
+/**
+ * A column of whole numbers below 10^15 in size. Head: 2 bits coding, 2 bits order (how many times differences are
+ * taken: 0 raw, 1 delta, 2 delta of delta). The smallest of all is written.
+ *
+ *   0 constant    the value
+ *   1 rice        the first `order` values or differences, then 5 bits start and the others in Rice code
+ *   2 runs        as rice, but as runs: how many zeros, then one number other than 0 (less 1), each in a Rice code of its own
+ *   3 dictionary  varint n, n values, then for each row its number of bits(n - 1) bits
+ *
+ * A value is a zigzag varint; in Rice code zigzag too.
+ */
+export const columnValueMax = 1e15;
+const coding = { constant: 0, rice: 1, runs: 2, dictionary: 3 } as const;
+const orders = [0, 1, 2] as const;
+const dictionaryMax = 64;
+
+interface Plan {
+  readonly cost: number;
+  readonly write: (out: BitWriter) => void;
+}
+
+export function writeNumbers(out: BitWriter, values: Float64Array): void {
+  if (isConstant(values)) {
+    out.bits(coding.constant, 4);
+    if (values.length > 0) writeSigned(out, values[0] ?? 0);
+    return;
+  }
+  let best = dictionaryPlan(values);
+  for (const order of orders) {
+    if (order >= values.length) break;
+    const zigzags = zigzagDifferences(values, order);
+    for (const plan of [ricePlan(values, order, zigzags), runsPlan(values, order, zigzags)])
+      if (best === undefined || plan.cost < best.cost) best = plan;
+  }
+  best?.write(out);
+}
+
+/** About how many bits the column takes, by the cheapest of the Rice codes. */
+export function riceColumnCost(values: Float64Array): number {
+  let cost = Infinity;
+  for (const order of orders) {
+    if (order >= values.length) break;
+    cost = Math.min(cost, ricePlan(values, order, zigzagDifferences(values, order)).cost);
+  }
+  return cost;
+}
+
+function isConstant(values: Float64Array): boolean {
+  const first = values[0];
+  for (const value of values) if (value !== first) return false;
+  return true;
+}
+
+/** The values behind the heads: differences of the order, zigzagged. */
+function zigzagDifferences(values: Float64Array, order: number): Float64Array {
+  const result = new Float64Array(values.length - order);
+  let last = values[0] ?? 0;
+  let lastDelta = (values[1] ?? 0) - last;
+  if (order === 0) return values.map(zigzag);
+  if (order === 2) last = values[1] ?? 0;
+  for (let index = order; index < values.length; index += 1) {
+    const value = values[index] ?? 0;
+    const delta = value - last;
+    result[index - order] = zigzag(order === 1 ? delta : delta - lastDelta);
+    last = value;
+    lastDelta = delta;
+  }
+  return result;
+}
+
+function ricePlan(values: Float64Array, order: number, zigzags: Float64Array): Plan {
+  const start = startOf(zigzags);
+  return {
+    cost: headCost(values, order) + 5 + riceCost(zigzags, start),
+    write(out) {
+      writeHead(out, coding.rice, order);
+      writeHeads(out, values, order);
+      out.bits(start, 5);
+      writeRice(out, zigzags, start);
+    },
+  };
+}
+
+function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): Plan {
+  const { lengths, others } = runsOf(zigzags);
+  const lengthStart = startOf(lengths);
+  const otherStart = startOf(others);
+  return {
+    cost:
+      headCost(values, order) + 10 + riceCost(lengths, lengthStart) + riceCost(others, otherStart),
+    write(out) {
+      writeHead(out, coding.runs, order);
+      writeHeads(out, values, order);
+      out.bits(lengthStart, 5);
+      out.bits(otherStart, 5);
+      writeRice(out, lengths, lengthStart);
+      writeRice(out, others, otherStart);
+    },
+  };
+}
+
+/** Every run ends with a number other than 0, but for a last run that ends with the column. */
+function runsOf(zigzags: Float64Array): { lengths: Float64Array; others: Float64Array } {
+  const lengths = new Float64Array(zigzags.length + 1);
+  const others = new Float64Array(zigzags.length);
+  let runs = 0;
+  let zeros = 0;
+  for (const value of zigzags) {
+    if (value === 0) {
+      zeros += 1;
+      continue;
+    }
+    others[runs] = value - 1;
+    lengths[runs++] = zeros;
+    zeros = 0;
+  }
+  const otherCount = runs;
+  if (zeros > 0) lengths[runs++] = zeros;
+  return { lengths: lengths.subarray(0, runs), others: others.subarray(0, otherCount) };
+}
+
+function dictionaryPlan(values: Float64Array): Plan | undefined {
+  const numbers = new Map<number, number>();
+  for (const value of values) {
+    if (numbers.has(value)) continue;
+    if (numbers.size === dictionaryMax) return undefined;
+    numbers.set(value, numbers.size);
+  }
+  const width = widthOf(numbers.size);
+  let cost = 12 + width * values.length;
+  for (const value of numbers.keys()) cost += signedCost(value);
+  return {
+    cost,
+    write(out) {
+      writeHead(out, coding.dictionary, 0);
+      out.varint(numbers.size);
+      for (const value of numbers.keys()) writeSigned(out, value);
+      for (const value of values) out.bits(numbers.get(value) ?? 0, width);
+    },
+  };
+}
+
+function widthOf(count: number): number {
+  return count < 2 ? 0 : 32 - Math.clz32(count - 1);
+}
+
+function writeHead(out: BitWriter, kind: number, order: number): void {
+  out.bits(kind | (order << 2), 4);
+}
+
+function writeHeads(out: BitWriter, values: Float64Array, order: number): void {
+  if (order > 0) writeSigned(out, values[0] ?? 0);
+  if (order > 1) writeSigned(out, (values[1] ?? 0) - (values[0] ?? 0));
+}
+
+function headCost(values: Float64Array, order: number): number {
+  let cost = 4;
+  if (order > 0) cost += signedCost(values[0] ?? 0);
+  if (order > 1) cost += signedCost((values[1] ?? 0) - (values[0] ?? 0));
+  return cost;
+}
+
+function zigzag(value: number): number {
+  return value < 0 ? -2 * value - 1 : 2 * value;
+}
+
+function unzigzag(value: number): number {
+  return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+}
+
+function writeSigned(out: BitWriter, value: number): void {
+  out.varint(zigzag(value));
+}
+
+function signedCost(value: number): number {
+  return 8 * Math.max(1, Math.ceil(Math.log2(zigzag(value) + 1) / 7));
+}
+
+/** Throws WIRE_INVALID when the column cannot be one of `count` numbers below 2^53. */
+export function readNumbers(input: BitReader, count: number): Float64Array {
+  const values = new Float64Array(count);
+  const kind = input.bits(2);
+  const order = input.bits(2);
+  if (order > 2 || (order >= count && order > 0)) throw wireInvalid("a column has no such order");
+  if (count === 0) return values;
+  if (kind === coding.constant) return values.fill(unzigzag(input.varint()));
+  if (kind === coding.dictionary) return readDictionary(input, values);
+  if (order > 0) values[0] = unzigzag(input.varint());
+  if (order > 1) values[1] = (values[0] ?? 0) + unzigzag(input.varint());
+  if (kind === coding.rice) readRice(input, values, order);
+  else readRuns(input, values, order);
+  return addUp(values, order);
+}
+
+function readDictionary(input: BitReader, values: Float64Array): Float64Array {
+  const size = input.varint();
+  if (size === 0 || size > dictionaryMax) throw wireInvalid(`a dictionary has ${size} numbers`);
+  const known = Float64Array.from({ length: size }, () => unzigzag(input.varint()));
+  const width = widthOf(size);
+  for (let row = 0; row < values.length; row += 1) {
+    const value = known[input.bits(width)];
+    if (value === undefined) throw wireInvalid("a row is not in its dictionary");
+    values[row] = value;
+  }
+  return values;
+}
+
+function readRice(input: BitReader, values: Float64Array, order: number): void {
+  const rice = new RiceReader(input, readStart(input));
+  for (let row = order; row < values.length; row += 1) values[row] = unzigzag(rice.next());
+}
+
+function readRuns(input: BitReader, values: Float64Array, order: number): void {
+  const lengthStart = readStart(input);
+  const otherStart = readStart(input);
+  const lengths = new RiceReader(input, lengthStart);
+  const rows: number[] = [];
+  for (let row = order; row < values.length; row += 1) {
+    row += lengths.next();
+    if (row > values.length) throw wireInvalid("a run goes past the end of its column");
+    if (row < values.length) rows.push(row);
+  }
+  const others = new RiceReader(input, otherStart);
+  for (const row of rows) values[row] = unzigzag(others.next() + 1);
+}
+
+function readStart(input: BitReader): number {
+  const start = input.bits(5);
+  if (start > 24) throw wireInvalid("a Rice code starts beyond 24 bits");
+  return start;
+}
+
+/** Differences become values, in place. */
+function addUp(values: Float64Array, order: number): Float64Array {
+  let last = values[order - 1] ?? 0;
+  let delta = order === 2 ? last - (values[0] ?? 0) : 0;
+  for (let row = order; row < values.length; row += 1) {
+    const number = values[row] ?? 0;
+    delta = order === 2 ? delta + number : number;
+    last = order === 0 ? number : last + delta;
+    if (!Number.isSafeInteger(last)) throw wireInvalid("a column's number is beyond 2^53");
+    values[row] = last;
+  }
+  return values;
+}

@@ -1,0 +1,103 @@
+import type { BitReader } from "./bit-reader.ts";
+import type { BitWriter } from "./bit-writer.ts";
+
+/**
+ * Adaptive Rice code of whole numbers from 0 to 2^53-1: a number is its upper part in unary and its k low bits, with k
+ * following the mean of the last numbers, so that a column of small changes costs little more than its entropy
+ * without any table. Twelve one bits announce an outlier: 6 bits hold its length - 1, then come its bits.
+ */
+const unaryMax = 12;
+const lowBitsMax = 24;
+const memory = 16;
+
+/** The mean that both sides follow. */
+class RiceMean {
+  #sum: number;
+  #count = 1;
+  lowBits: number;
+
+  constructor(lowBits: number) {
+    this.#sum = 2 ** lowBits;
+    this.lowBits = lowBits;
+  }
+
+  /** Takes part in the mean with at most what unary can tell: one outlier does not spoil what follows. */
+  add(value: number): void {
+    const most = unaryMax * 2 ** this.lowBits;
+    this.#sum += value > most ? most : value;
+    this.#count += 1;
+    if (this.#count >= memory) {
+      this.#sum = Math.floor(this.#sum / 2);
+      this.#count >>= 1;
+    }
+    while (this.lowBits < lowBitsMax && this.#count * 2 ** this.lowBits < this.#sum)
+      this.lowBits += 1;
+    while (this.lowBits > 0 && this.#count * 2 ** (this.lowBits - 1) >= this.#sum)
+      this.lowBits -= 1;
+  }
+}
+
+/** Where the mean starts, as both sides know it from the column's head. */
+export function startOf(values: Float64Array): number {
+  let sum = 0;
+  const count = Math.min(values.length, memory);
+  for (let index = 0; index < count; index += 1) sum += values[index] ?? 0;
+  const mean = sum / Math.max(1, count);
+  return mean < 1 ? 0 : Math.min(lowBitsMax, Math.floor(Math.log2(mean)));
+}
+
+/** How many bits `writeRice` takes, its start not counted. */
+export function riceCost(values: Float64Array, start: number): number {
+  const mean = new RiceMean(start);
+  let cost = 0;
+  for (const value of values) {
+    const upper = Math.floor(value / 2 ** mean.lowBits);
+    cost += upper < unaryMax ? upper + 1 + mean.lowBits : unaryMax + 6 + lengthOf(value);
+    mean.add(value);
+  }
+  return cost;
+}
+
+export function writeRice(out: BitWriter, values: Float64Array, start: number): void {
+  const mean = new RiceMean(start);
+  for (const value of values) {
+    const scale = 2 ** mean.lowBits;
+    const upper = Math.floor(value / scale);
+    if (upper < unaryMax) {
+      out.bits((1 << upper) - 1, upper + 1);
+      out.bits(value - upper * scale, mean.lowBits);
+    } else {
+      out.bits((1 << unaryMax) - 1, unaryMax);
+      out.bits(lengthOf(value) - 1, 6);
+      out.longBits(value, lengthOf(value));
+    }
+    mean.add(value);
+  }
+}
+
+/** Reads numbers one by one; each must be asked for exactly as often as it was written. */
+export class RiceReader {
+  readonly #input: BitReader;
+  readonly #mean: RiceMean;
+
+  constructor(input: BitReader, start: number) {
+    this.#input = input;
+    this.#mean = new RiceMean(start);
+  }
+
+  next(): number {
+    const input = this.#input;
+    const upper = input.ones(unaryMax);
+    const value =
+      upper < unaryMax
+        ? upper * 2 ** this.#mean.lowBits + input.bits(this.#mean.lowBits)
+        : input.longBits(input.bits(6) + 1);
+    this.#mean.add(value);
+    return value;
+  }
+}
+
+function lengthOf(value: number): number {
+  if (value < 0x80000000) return 32 - Math.clz32(value) || 1;
+  return 32 + (32 - Math.clz32(Math.floor(value / 0x100000000))) || 32;
+}

@@ -1,0 +1,136 @@
+import {
+  digitsMax,
+  formatDecimal,
+  formatTrimmed,
+  isTrimmed,
+  parseDecimal,
+  type Decimal,
+} from "./decimal.ts";
+import type { JsonTemplate } from "./json-template.ts";
+import { readNumbers, writeNumbers } from "./number-column.ts";
+import type { SectionReader } from "./section-reader.ts";
+import type { SectionWriter } from "./section-writer.ts";
+import { readTexts, writeTexts } from "./text-column.ts";
+import { wireInvalid } from "./wire-invalid.ts";
+
+/**
+ * What stands in one slot of a template, row by row. 3 bits say how:
+ *
+ *   0 fixed    4 bits digits, a number column: decimals with exactly so many fraction digits
+ *   1 trimmed  4 bits digits, a number column: decimals scaled by 10^digits, spelled without zeros at the end of the fraction
+ *   2 varying  a number column of fraction digits, a number column of mantissas
+ *   3 text     a text column
+ *   4 quoted   a text column; each text stands in quotes
+ */
+const form = { fixed: 0, trimmed: 1, varying: 2, text: 3, quoted: 4 } as const;
+
+interface Decimals {
+  readonly mantissas: Float64Array;
+  readonly fractionDigits: Float64Array;
+}
+
+export function writeSlot(out: SectionWriter, template: JsonTemplate, slot: number): void {
+  const decimals = decimalsOf(template, slot);
+  if (decimals === undefined) writeSlotTexts(out, textsOf(template, slot));
+  else writeDecimals(out, decimals);
+}
+
+/** Undefined when one of them is no plain decimal. */
+function decimalsOf(template: JsonTemplate, slot: number): Decimals | undefined {
+  const { rows, bounds, slotCount } = template;
+  const mantissas = new Float64Array(rows.length);
+  const fractionDigits = new Float64Array(rows.length);
+  const decimal: Decimal = { mantissa: 0, fractionDigits: 0 };
+  for (let row = 0; row < rows.length; row += 1) {
+    const at = 2 * (row * slotCount + slot);
+    if (!parseDecimal(rows[row] ?? "", [bounds[at] ?? 0, bounds[at + 1] ?? 0], decimal))
+      return undefined;
+    mantissas[row] = decimal.mantissa;
+    fractionDigits[row] = decimal.fractionDigits;
+  }
+  return { mantissas, fractionDigits };
+}
+
+function textsOf({ rows, bounds, slotCount }: JsonTemplate, slot: number): string[] {
+  return rows.map((text, row) => {
+    const at = 2 * (row * slotCount + slot);
+    return text.slice(bounds[at], bounds[at + 1]);
+  });
+}
+
+function writeDecimals(out: SectionWriter, { mantissas, fractionDigits }: Decimals): void {
+  const digits = fractionDigits.reduce((most, each) => Math.max(most, each), 0);
+  if (fractionDigits.every((each) => each === digits)) {
+    out.numbers.bits(form.fixed | (digits << 3), 7);
+    writeNumbers(out.numbers, mantissas);
+    return;
+  }
+  const scaled = new Float64Array(mantissas.length);
+  for (let row = 0; row < scaled.length; row += 1) {
+    const mantissa = mantissas[row] ?? 0;
+    const own = fractionDigits[row] ?? 0;
+    if (!isTrimmed({ mantissa, fractionDigits: own }, digits)) {
+      out.numbers.bits(form.varying, 3);
+      writeNumbers(out.numbers, fractionDigits);
+      writeNumbers(out.numbers, mantissas);
+      return;
+    }
+    scaled[row] = mantissa * 10 ** (digits - own);
+  }
+  out.numbers.bits(form.trimmed | (digits << 3), 7);
+  writeNumbers(out.numbers, scaled);
+}
+
+function writeSlotTexts(out: SectionWriter, texts: readonly string[]): void {
+  const areQuoted = texts.every(
+    (text) => text.length >= 2 && text.startsWith('"') && text.endsWith('"'),
+  );
+  out.numbers.bits(areQuoted ? form.quoted : form.text, 3);
+  writeTexts(out, areQuoted ? texts.map((text) => text.slice(1, -1)) : texts);
+}
+
+/** The texts of one slot for `count` rows. */
+export function readSlot(input: SectionReader, count: number): string[] {
+  const kind = input.numbers.bits(3);
+  switch (kind) {
+    case form.fixed:
+      return readDecimals(input, count, formatDecimal);
+    case form.trimmed:
+      return readDecimals(input, count, formatTrimmed);
+    case form.varying:
+      return readVarying(input, count);
+    case form.text:
+      return readTexts(input, count);
+    case form.quoted:
+      return readTexts(input, count).map((text) => `"${text}"`);
+    default:
+      throw wireInvalid(`there is no slot of kind ${kind}`);
+  }
+}
+
+function readDecimals(
+  input: SectionReader,
+  count: number,
+  format: (mantissa: number, digits: number) => string,
+): string[] {
+  const digits = input.numbers.bits(4);
+  const texts: string[] = [];
+  let lastText = "";
+  let last: number | undefined;
+  for (const mantissa of readNumbers(input.numbers, count)) {
+    // Signals often stand still: then the text is there already.
+    if (mantissa !== last) lastText = format(mantissa, digits);
+    last = mantissa;
+    texts.push(lastText);
+  }
+  return texts;
+}
+
+function readVarying(input: SectionReader, count: number): string[] {
+  const fractionDigits = readNumbers(input.numbers, count);
+  return Array.from(readNumbers(input.numbers, count), (mantissa, row) => {
+    const digits = fractionDigits[row] ?? 0;
+    if (digits < 0 || digits > digitsMax) throw wireInvalid("a decimal has too many digits");
+    return formatDecimal(mantissa, digits);
+  });
+}
