@@ -111,6 +111,13 @@ export class MemoryBuffer implements EventBuffer {
   acknowledge(watermarks: Watermarks): Promise<void> {
     if (this.#state !== "open")
       return Promise.reject(new MeshError("STOPPING", "The buffer is not running"));
+    for (const eventClass of eventClasses) {
+      const sequence = watermarks[eventClass]?.sequence ?? 0;
+      if (sequence > this.#classOf(eventClass).produced)
+        return Promise.reject(
+          new MeshError("BUFFER_DAMAGED", "The region has more than was given out"),
+        );
+    }
     this.#acks.push(watermarks);
     this.#schedule();
     return Promise.resolve();

@@ -44,6 +44,10 @@ export class MemoryClass {
     this.#ttlMs = ttlMs;
   }
 
+  get produced(): number {
+    return this.#produced;
+  }
+
   get queuedBytes(): number {
     return this.#queuedBytes;
   }
@@ -89,7 +93,6 @@ export class MemoryClass {
 
   acknowledge(watermark: ClassWatermark): void {
     if (watermark.sequence <= this.#confirmed.sequence) return;
-    if (watermark.sequence > this.#produced) return;
     this.#confirmed = watermark;
     const kept: Row[] = [];
     for (const row of this.#rows) {

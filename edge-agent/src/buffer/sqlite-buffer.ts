@@ -1,0 +1,318 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+import {
+  classRank,
+  errorFromData,
+  eventClasses,
+  MeshError,
+  threadEntry,
+  type ClassWatermark,
+  type EventClass,
+  type Segment,
+} from "@fleetmesh/core";
+import { AppendGroup, AppendGroups } from "./append-groups.ts";
+import type { AppendItem, BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
+import {
+  ackDelayMsDefault,
+  groupLimitsDefault,
+  reserveBytesDefault,
+  type SqliteBufferOptions,
+} from "./buffer-options.ts";
+import type {
+  AppendUnit,
+  BufferReply,
+  BufferRequest,
+  BufferThreadSettings,
+  ReadPiece,
+} from "./buffer-messages.ts";
+import { GroupEncoder } from "./group-encoder.ts";
+import { segmentsOf } from "./read-pieces.ts";
+import { ThreadCalls } from "./thread-calls.ts";
+
+type State = "new" | "open" | "stopping" | "stopped";
+
+/** The file's name within the buffer's folder. */
+export const bufferFileName = "buffer.db";
+
+/**
+ * The buffer on a disk. This side encodes and decodes; a thread of its own holds the file and waits for fsync. While one
+ * commit runs, the appends that arrive gather for the next: many small appends share one fsync, and nobody waits longer
+ * than two commits.
+ */
+export class SqliteBuffer implements EventBuffer {
+  readonly name = "sqlite-buffer";
+  readonly agentId: string;
+  readonly #options: SqliteBufferOptions;
+  readonly #groups: AppendGroups;
+  readonly #listeners: ((classes: readonly EventClass[]) => void)[] = [];
+  readonly #damageListeners: ((reason: string) => void)[] = [];
+  #state: State = "new";
+  #epoch = "";
+  #calls: ThreadCalls<BufferRequest> | undefined;
+  #unavailable: string | undefined;
+  #isCommitting = false;
+  #idle: (() => void) | undefined;
+  /** The last corrected time a reader gave and when, to know what has expired while nobody reads. */
+  #corrected: { readonly nowMs: number; readonly atMs: number } | undefined;
+
+  constructor(options: SqliteBufferOptions) {
+    this.#options = options;
+    this.agentId = options.agentId;
+    this.#groups = new AppendGroups({ ...groupLimitsDefault, ...options.group });
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  get file(): string {
+    return join(this.#options.directory, bufferFileName);
+  }
+
+  async start(): Promise<void> {
+    if (this.#state === "open") return;
+    try {
+      mkdirSync(this.#options.directory, { recursive: true });
+    } catch (cause) {
+      const text = `The folder ${this.#options.directory} cannot be made`;
+      throw new MeshError("BUFFER_UNAVAILABLE", text, { cause });
+    }
+    this.#epoch = await this.#openThread();
+    this.#state = "open";
+  }
+
+  async stop(deadline: AbortSignal): Promise<void> {
+    const calls = this.#calls;
+    if (!calls || this.#state !== "open") return;
+    this.#state = "stopping";
+    await this.#drained(deadline);
+    calls.call((id) => ({ kind: "stop", id })).catch(() => undefined);
+    await calls.end(deadline);
+    this.#state = "stopped";
+  }
+
+  append(items: readonly AppendItem[]): Promise<void> {
+    if (this.#state !== "open") return Promise.reject(stopping());
+    if (items.length === 0) return Promise.resolve();
+    if (this.#unavailable !== undefined)
+      return Promise.reject(
+        new MeshError("BUFFER_UNAVAILABLE", this.#unavailable, { retryAfterSeconds: 1 }),
+      );
+    if (this.#groups.isFull) {
+      const text = "More waits for the buffer's disk than it can write";
+      return Promise.reject(new MeshError("BUFFER_FULL", text, { retryAfterSeconds: 1 }));
+    }
+    return new Promise((resolve, reject) => {
+      this.#groups.add({ items, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  async read(request: ReadRequest): Promise<Segment[]> {
+    const { eventClass, after, countMax, bytesMax, nowMs } = request;
+    if (nowMs !== undefined) this.#corrected = { nowMs, atMs: this.#options.clock.monotonicMs() };
+    const query = { rank: classRank(eventClass), after, countMax, bytesMax, nowMs };
+    const calls = this.#running();
+    const pieces = await calls.call((id) => ({ kind: "read", id, query }));
+    const ttlMs = this.#options.limits.ttlMs?.[eventClass];
+    try {
+      return segmentsOf(pieces as ReadPiece[], { request, epoch: this.#epoch, ttlMs });
+    } catch (cause) {
+      if (!MeshError.is(cause, "BLOCK_DAMAGED")) throw cause;
+      this.#damaged(cause.message);
+      throw new MeshError("BUFFER_DAMAGED", cause.message, { cause });
+    }
+  }
+
+  async acknowledge(given: Readonly<Partial<Record<EventClass, ClassWatermark>>>): Promise<void> {
+    const watermarks: [number, ClassWatermark][] = [];
+    for (const eventClass of eventClasses) {
+      const watermark = given[eventClass];
+      if (watermark) watermarks.push([classRank(eventClass), watermark]);
+    }
+    await this.#running().call((id) => ({ kind: "acknowledge", id, watermarks }));
+  }
+
+  async stats(): Promise<BufferStats> {
+    const stats = await this.#running().call((id) => ({ kind: "stats", id }));
+    return { ...(stats as Omit<BufferStats, "unavailable">), unavailable: this.#unavailable };
+  }
+
+  onAppended(listener: (classes: readonly EventClass[]) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Calls back once when the file turns out damaged, or its thread is lost: this buffer then serves no more. */
+  onDamaged(listener: (reason: string) => void): void {
+    this.#damageListeners.push(listener);
+  }
+
+  #openThread(): Promise<string> {
+    const worker = new Worker(threadEntry(import.meta.url, "sqlite-buffer-thread"), {
+      workerData: this.#settings(),
+      // A thread of statements and short-lived bodies: a small heap is collected early, so that memory stays flat.
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
+    });
+    const calls = new ThreadCalls<BufferRequest>(worker);
+    this.#calls = calls;
+    return new Promise((resolve, reject) => {
+      worker.on("message", (reply: BufferReply) => {
+        if (reply.kind === "opened") resolve(reply.epoch);
+        else if (reply.kind === "start-failed") reject(errorFromData(reply.error));
+        else this.#heard(calls, reply);
+      });
+      const lost = (cause: unknown): void => {
+        const error = new MeshError("BUFFER_UNAVAILABLE", "The buffer's thread has ended", {
+          cause,
+        });
+        reject(error);
+        calls.lose(this.#state === "open" ? error : stopping());
+        if (this.#state === "open")
+          this.#damaged(`The buffer's thread has ended: ${String(cause)}`);
+      };
+      worker.on("error", lost);
+      worker.on("exit", (code) => lost(`exit code ${code}`));
+    });
+  }
+
+  #settings(): BufferThreadSettings {
+    const { agentId, limits, chance, ackDelayMs, reserveBytes, durability } = this.#options;
+    return {
+      file: this.file,
+      agentId,
+      epoch: chance.hex64(),
+      limits,
+      ackDelayMs: ackDelayMs ?? ackDelayMsDefault,
+      reserveBytes: reserveBytes ?? reserveBytesDefault,
+      durability: durability ?? "full",
+    };
+  }
+
+  #heard(calls: ThreadCalls<BufferRequest>, reply: BufferReply): void {
+    switch (reply.kind) {
+      case "done":
+        calls.done(reply.id, reply.value);
+        break;
+      case "failed":
+        calls.failed(reply.id, reply.error);
+        break;
+      case "unavailable":
+        this.#disk(reply.reason);
+        break;
+      case "damaged":
+        this.#damaged(reply.reason);
+        break;
+      case "opened":
+      case "start-failed":
+        break;
+    }
+  }
+
+  #disk(reason: string | undefined): void {
+    this.#unavailable = reason;
+    const { logger } = this.#options;
+    if (reason === undefined) logger.info("The buffer's disk takes writes again.");
+    else logger.error({ reason }, "The buffer's disk refuses writes.");
+  }
+
+  #damaged(reason: string): void {
+    const listeners = this.#damageListeners.splice(0);
+    for (const listener of listeners) listener(reason);
+  }
+
+  #running(): ThreadCalls<BufferRequest> {
+    if (!this.#calls || this.#state !== "open") throw stopping();
+    return this.#calls;
+  }
+
+  /** Starts a commit at the end of this turn of the event loop, so that what one read of a socket brings shares it. */
+  #schedule(): void {
+    if (this.#isCommitting) return;
+    this.#isCommitting = true;
+    setImmediate(() => void this.#commitAll());
+  }
+
+  async #commitAll(): Promise<void> {
+    for (let group = this.#groups.take(); group; group = this.#groups.take())
+      await this.#commit(group);
+    this.#isCommitting = false;
+    this.#idle?.();
+  }
+
+  /** Never throws: every append of the group is told how it went. */
+  async #commit(group: AppendGroup): Promise<void> {
+    try {
+      const [isStored] = await this.#send([group.encoder.finish()]);
+      if (isStored) {
+        group.settle();
+        this.#grown(group.classes());
+      } else if (group.appends.length === 1) group.settle(this.#full());
+      else await this.#commitEach(group);
+    } catch (error) {
+      group.settle(error);
+    }
+  }
+
+  /** The group as a whole has no room: each append for itself, in one commit. */
+  async #commitEach(group: AppendGroup): Promise<void> {
+    const units = group.appends.map(({ items }) => {
+      const encoder = new GroupEncoder();
+      encoder.add(items);
+      return encoder.finish();
+    });
+    const outcomes = await this.#send(units);
+    const stored = new AppendGroup();
+    for (const [index, append] of group.appends.entries()) {
+      if (outcomes[index]) stored.appends.push(append);
+      else append.reject(this.#full());
+    }
+    stored.settle();
+    if (stored.appends.length > 0) this.#grown(stored.classes());
+  }
+
+  async #send(units: readonly AppendUnit[]): Promise<readonly boolean[]> {
+    const calls = this.#calls;
+    if (!calls) throw stopping();
+    const nowMs = this.#nowMs();
+    const transfer: ArrayBuffer[] = [];
+    for (const unit of units) for (const { body } of unit) transfer.push(body.buffer);
+    const outcomes = await calls.call((id) => ({ kind: "append", id, units, nowMs }), transfer);
+    return outcomes as boolean[];
+  }
+
+  #nowMs(): number | undefined {
+    const known = this.#corrected;
+    return known && known.nowMs + this.#options.clock.monotonicMs() - known.atMs;
+  }
+
+  #grown(classes: readonly EventClass[]): void {
+    for (const listener of this.#listeners) listener(classes);
+  }
+
+  #full(): MeshError {
+    const { bytesMax, whenFull } = this.#options.limits;
+    const why = whenFull === "reject" ? "" : " and nothing in it ranks as low as the newcomer";
+    const text = `The buffer is full (${bytesMax} bytes)${why}`;
+    return new MeshError("BUFFER_FULL", text, { retryAfterSeconds: 5 });
+  }
+
+  /** Resolves when all that was taken is committed, or the deadline has passed: then what waits is refused. */
+  #drained(deadline: AbortSignal): Promise<void> {
+    if (!this.#isCommitting) return Promise.resolve();
+    return new Promise((resolve) => {
+      const late = (): void => {
+        for (let group = this.#groups.take(); group; group = this.#groups.take())
+          group.settle(stopping());
+        resolve();
+      };
+      this.#idle = resolve;
+      if (deadline.aborted) late();
+      else deadline.addEventListener("abort", late, { once: true });
+    });
+  }
+}
+
+function stopping(): MeshError {
+  return new MeshError("STOPPING", "The buffer is not running");
+}
