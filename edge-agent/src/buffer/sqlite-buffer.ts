@@ -151,6 +151,8 @@ export class SqliteBuffer implements EventBuffer {
   #openThread(): Promise<string> {
     const worker = new Worker(threadEntry(import.meta.url, "sqlite-buffer-thread"), {
       workerData: this.#settings(),
+      // The thread runs compiled code whatever conditions this process resolves its modules by.
+      execArgv: [],
       // A thread of statements and short-lived bodies: a small heap is collected early, so that memory stays flat.
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 128 },
     });

@@ -1,0 +1,418 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import {
+  agentMadeId,
+  emptyWatermark,
+  type ClassWatermark,
+  type EventClass,
+  type Segment,
+} from "@fleetmesh/core";
+import type { AppendItem, BufferLimits, EventBuffer, ReadRequest } from "@fleetmesh/edge-agent";
+
+export interface BufferUnderTest {
+  /** Opens a buffer on the folder; again on the same folder, it finds what was stored. */
+  open(directory: string, limits: BufferLimits): EventBuffer;
+  /** Ends it without saying goodbye and returns it, or another on the same folder, not started. */
+  reopen(buffer: EventBuffer, directory: string, limits: BufferLimits): Promise<EventBuffer>;
+}
+
+const roomy: BufferLimits = { bytesMax: 64 * 1024 * 1024, whenFull: "reject" };
+const small: BufferLimits = { bytesMax: 512 * 1024, whenFull: "evict-lowest-class" };
+const startMs = Date.UTC(2026, 0, 1);
+
+export function itemOf(
+  index: number,
+  more: Partial<AppendItem> & { bytes?: number; topic?: string } = {},
+): AppendItem {
+  const { bytes = 64, topic = "vehicle.telemetry", eventClass = "normal", expiresMs } = more;
+  return {
+    eventClass,
+    expiresMs,
+    entry: {
+      topic,
+      receivedMs: startMs + index,
+      event: {
+        id: `event-${index}`,
+        source: "urn:vehicle:1",
+        type: "reading",
+        subject: undefined,
+        time: undefined,
+        datacontenttype: "application/json",
+        dataschema: undefined,
+        extensions: [["partitionkey", "k"]],
+        data: new TextEncoder().encode(String(index).padEnd(bytes, " ")),
+        dataKind: "json",
+      },
+    },
+  };
+}
+
+export const itemsOf = (
+  from: number,
+  count: number,
+  more: Parameters<typeof itemOf>[1] = {},
+): AppendItem[] => Array.from({ length: count }, (_, at) => itemOf(from + at, more));
+
+/** Everything above a sequence, read in small pages, with the promise of no hole and no repeat checked on the way. */
+export async function readAll(
+  buffer: EventBuffer,
+  eventClass: EventClass,
+  more: Partial<ReadRequest> = {},
+): Promise<Segment[]> {
+  const all: Segment[] = [];
+  let after = more.after ?? 0;
+  for (;;) {
+    const request = {
+      eventClass,
+      countMax: 100,
+      bytesMax: 65_536,
+      nowMs: undefined,
+      ...more,
+      after,
+    };
+    const segments = await buffer.read(request);
+    if (segments.length === 0) return all;
+    for (const segment of segments) {
+      expect(segment.first).toBe(after + 1);
+      if (segment.kind === "gap") after = segment.last;
+      else for (const entry of segment.entries) expect(entry.sequence).toBe((after += 1));
+      all.push(segment);
+    }
+  }
+}
+
+export function idsOf(segments: readonly Segment[]): string[] {
+  return segments.flatMap((one) =>
+    one.kind === "events" ? one.entries.map((entry) => entry.event.id) : [],
+  );
+}
+
+export function gapsOf(segments: readonly Segment[]): Extract<Segment, { kind: "gap" }>[] {
+  return segments.filter((one) => one.kind === "gap");
+}
+
+export const storedUpTo = (sequence: number): ClassWatermark => ({
+  ...emptyWatermark,
+  sequence,
+  stored: sequence,
+});
+
+/** produced = confirmed + queued + gaps, for each class, to the last event. */
+export async function assertLedger(buffer: EventBuffer): Promise<void> {
+  const { classes } = await buffer.stats();
+  for (const [name, one] of Object.entries(classes)) {
+    const { sequence, stored, rejected, evicted, expired, damaged } = one.confirmed;
+    expect(stored + rejected + evicted + expired + damaged, `${name} confirmed`).toBe(sequence);
+    const gaps = one.gaps.evicted + one.gaps.expired + one.gaps.damaged;
+    expect(sequence + one.queuedEvents + gaps, `${name} ledger`).toBe(one.produced);
+  }
+}
+
+export function testBufferContract(name: string, kind: BufferUnderTest): void {
+  describe(`EventBuffer contract: ${name}`, () => {
+    let directory = "";
+    let opened: EventBuffer[] = [];
+
+    beforeEach(async () => {
+      directory = await mkdtemp(join(tmpdir(), "fleetmesh-buffer-"));
+      opened = [];
+    });
+    afterEach(async () => {
+      for (const buffer of opened) await buffer.stop(AbortSignal.timeout(5_000));
+      await rm(directory, { recursive: true, force: true });
+    });
+
+    const open = async (limits: BufferLimits = roomy): Promise<EventBuffer> => {
+      const buffer = kind.open(directory, limits);
+      opened.push(buffer);
+      await buffer.start();
+      return buffer;
+    };
+    const reopen = async (
+      buffer: EventBuffer,
+      limits: BufferLimits = roomy,
+    ): Promise<EventBuffer> => {
+      const next = await kind.reopen(buffer, directory, limits);
+      if (next !== buffer) opened.push(next);
+      await next.start();
+      return next;
+    };
+
+    it("gives back events in order, byte for byte, with sequences from 1", async () => {
+      const buffer = await open();
+      await buffer.append(itemsOf(1, 250));
+      const segments = await readAll(buffer, "normal");
+      const entries = segments.flatMap((one) => (one.kind === "events" ? one.entries : []));
+      expect(entries.map((entry) => entry.sequence)).toEqual(
+        Array.from({ length: 250 }, (_, at) => at + 1),
+      );
+      expect(entries[41]).toEqual({ ...itemOf(42).entry, sequence: 42 });
+      await assertLedger(buffer);
+    });
+
+    it("numbers each class for itself", async () => {
+      const buffer = await open();
+      await buffer.append([
+        itemOf(1, { eventClass: "critical" }),
+        itemOf(2),
+        itemOf(3, { eventClass: "bulk" }),
+        itemOf(4),
+      ]);
+      expect(idsOf(await readAll(buffer, "critical"))).toEqual(["event-1"]);
+      expect(idsOf(await readAll(buffer, "normal"))).toEqual(["event-2", "event-4"]);
+      expect(idsOf(await readAll(buffer, "bulk"))).toEqual(["event-3"]);
+    });
+
+    it("keeps the order of appends that run at once", async () => {
+      const buffer = await open();
+      await Promise.all(Array.from({ length: 300 }, (_, at) => buffer.append([itemOf(at + 1)])));
+      const expected = Array.from({ length: 300 }, (_, at) => `event-${at + 1}`);
+      expect(idsOf(await readAll(buffer, "normal"))).toEqual(expected);
+    });
+
+    it("makes the id of an event that came without one from its number", async () => {
+      const buffer = await open();
+      const item = itemOf(1);
+      const nameless = {
+        ...item,
+        entry: { ...item.entry, event: { ...item.entry.event, id: "" } },
+      };
+      await buffer.append([itemOf(0), nameless]);
+      expect(idsOf(await readAll(buffer, "normal"))).toEqual([
+        "event-0",
+        agentMadeId(buffer.epoch, "normal", 2),
+      ]);
+    });
+
+    it("keeps what it acknowledged, and its epoch, when it ends without warning", async () => {
+      const first = await open();
+      const epoch = first.epoch;
+      expect(epoch).toMatch(/^[0-9a-f]{16}$/);
+      await first.append(itemsOf(1, 120));
+      const second = await reopen(first);
+      expect(second.epoch).toBe(epoch);
+      expect(idsOf(await readAll(second, "normal"))).toHaveLength(120);
+      await assertLedger(second);
+    });
+
+    it("never gives a sequence twice, though everything was deleted", async () => {
+      const first = await open();
+      await first.append(itemsOf(1, 10));
+      await first.acknowledge({ normal: storedUpTo(10) });
+      await first.stats();
+      const second = await reopen(first);
+      await second.append([itemOf(11)]);
+      const [segment] = await second.read({
+        eventClass: "normal",
+        after: 0,
+        countMax: 10,
+        bytesMax: 1e6,
+        nowMs: undefined,
+      });
+      expect(segment?.first).toBeOneOf([1, 11]);
+      const entries = (await readAll(second, "normal", { after: 10 })).flatMap((one) =>
+        one.kind === "events" ? one.entries : [],
+      );
+      expect(entries.map((entry) => [entry.sequence, entry.event.id])).toEqual([[11, "event-11"]]);
+    });
+
+    it("deletes what is acknowledged, keeps the rest of a block that is acknowledged in part", async () => {
+      const buffer = await open();
+      await buffer.append(itemsOf(1, 100));
+      await buffer.acknowledge({ normal: storedUpTo(37) });
+      expect((await buffer.stats()).classes.normal.queuedEvents).toBe(63);
+      await assertLedger(buffer);
+      expect(idsOf(await readAll(buffer, "normal", { after: 37 }))[0]).toBe("event-38");
+      await buffer.acknowledge({ normal: storedUpTo(100) });
+      const { classes } = await buffer.stats();
+      expect(classes.normal).toMatchObject({
+        queuedEvents: 0,
+        queuedBytes: 0,
+        produced: 100,
+        oldestMs: undefined,
+      });
+      await assertLedger(buffer);
+    });
+
+    it("changes nothing on a watermark below the known one", async () => {
+      const buffer = await open();
+      await buffer.append(itemsOf(1, 20));
+      await buffer.acknowledge({ normal: storedUpTo(15) });
+      await buffer.acknowledge({ normal: storedUpTo(5) });
+      expect((await buffer.stats()).classes.normal.confirmed.sequence).toBe(15);
+    });
+
+    it("refuses an acknowledgement of what it never gave out", async () => {
+      const buffer = await open();
+      await buffer.append([itemOf(1)]);
+      await expect(buffer.acknowledge({ normal: storedUpTo(9) })).rejects.toMatchObject({
+        kind: "BUFFER_DAMAGED",
+      });
+    });
+
+    it("gives at least one event whatever the bounds, and no more than the count", async () => {
+      const buffer = await open();
+      await buffer.append(itemsOf(1, 30, { bytes: 2_000 }));
+      const tight = { eventClass: "normal", after: 0, nowMs: undefined } as const;
+      expect(idsOf(await buffer.read({ ...tight, countMax: 7, bytesMax: 1e6 }))).toHaveLength(7);
+      expect(idsOf(await buffer.read({ ...tight, countMax: 100, bytesMax: 1 }))).toHaveLength(1);
+      expect(
+        idsOf(await buffer.read({ ...tight, countMax: 100, bytesMax: 10_000 })).length,
+      ).toBeLessThan(10);
+    });
+
+    it("tells its listeners which classes grew, after each durable append", async () => {
+      const buffer = await open();
+      const grown: string[] = [];
+      buffer.onAppended((classes) => grown.push(...classes));
+      await buffer.append([itemOf(1, { eventClass: "critical" })]);
+      await buffer.append(itemsOf(2, 3, { eventClass: "bulk" }));
+      expect(grown).toEqual(["critical", "bulk"]);
+    });
+
+    it("refuses with BUFFER_FULL when it may not evict, and takes again after an acknowledgement", async () => {
+      const buffer = await open({ ...small, whenFull: "reject" });
+      let taken = 0;
+      const fill = async (): Promise<void> => {
+        for (;;) {
+          await buffer.append(itemsOf(taken + 1, 10, { bytes: 2_000 }));
+          taken += 10;
+        }
+      };
+      await expect(fill()).rejects.toMatchObject({ kind: "BUFFER_FULL", retryable: true });
+      expect(taken).toBeGreaterThan(50);
+      expect((await buffer.stats()).bytes).toBeLessThanOrEqual(small.bytesMax);
+      expect(idsOf(await readAll(buffer, "normal"))).toHaveLength(taken);
+      await buffer.acknowledge({ normal: storedUpTo(taken) });
+      await buffer.append(itemsOf(taken + 1, 10, { bytes: 2_000 }));
+      await assertLedger(buffer);
+    });
+
+    it("turns the oldest events of the lowest class into one gap when full", async () => {
+      const buffer = await open(small);
+      for (let at = 0; at < 20; at += 1)
+        await buffer.append(
+          itemsOf(1 + at * 10, 10, { bytes: 2_000, eventClass: "bulk", topic: "logs" }),
+        );
+      for (let at = 0; at < 30; at += 1)
+        await buffer.append(itemsOf(1 + at * 10, 10, { bytes: 2_000, eventClass: "critical" }));
+      const bulk = await readAll(buffer, "bulk");
+      const [gap] = gapsOf(bulk);
+      expect(gapsOf(bulk)).toHaveLength(1);
+      expect(gap).toMatchObject({ first: 1, reason: "evicted", topics: { logs: gap?.last } });
+      const critical = await readAll(buffer, "critical");
+      expect(
+        idsOf(critical).length +
+          gapsOf(critical).reduce((sum, one) => sum + one.last - one.first + 1, 0),
+      ).toBe(300);
+      expect((await buffer.stats()).bytes).toBeLessThanOrEqual(small.bytesMax);
+      await assertLedger(buffer);
+    });
+
+    it("refuses a newcomer when all that is stored ranks above it", async () => {
+      const buffer = await open(small);
+      for (let at = 0; at < 40; at += 1)
+        await buffer.append(itemsOf(at * 10, 10, { bytes: 2_000, eventClass: "critical" }));
+      await expect(
+        buffer.append(itemsOf(1, 40, { bytes: 2_000, eventClass: "bulk" })),
+      ).rejects.toMatchObject({ kind: "BUFFER_FULL" });
+      expect((await buffer.stats()).classes.bulk.produced).toBe(0);
+      await assertLedger(buffer);
+    });
+
+    it("refuses one of several appends that share a commit without harm to the others", async () => {
+      const buffer = await open({ ...small, whenFull: "reject" });
+      const outcomes = await Promise.allSettled([
+        buffer.append(itemsOf(1, 5)),
+        buffer.append(itemsOf(100, 400, { bytes: 2_000 })),
+        buffer.append(itemsOf(6, 5)),
+      ]);
+      expect(outcomes.map((one) => one.status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+      expect(idsOf(await readAll(buffer, "normal"))).toEqual(
+        Array.from({ length: 10 }, (_, at) => `event-${at + 1}`),
+      );
+      await assertLedger(buffer);
+    });
+
+    it("acknowledges part of a gap and keeps the ledger exact", async () => {
+      const buffer = await open(small);
+      for (let at = 0; at < 50; at += 1)
+        await buffer.append(itemsOf(at * 10, 10, { bytes: 2_000 }));
+      const [gap] = gapsOf(await readAll(buffer, "normal"));
+      const half = Math.floor((gap?.last ?? 0) / 2);
+      await buffer.acknowledge({ normal: { ...emptyWatermark, sequence: half, evicted: half } });
+      await assertLedger(buffer);
+      const [rest] = gapsOf(await readAll(buffer, "normal", { after: half }));
+      expect(rest).toMatchObject({ first: half + 1, last: gap?.last, reason: "evicted" });
+      const next = await reopen(buffer, small);
+      await assertLedger(next);
+    });
+
+    it("puts gaps where events have expired, in their place, by the given time only", async () => {
+      const buffer = await open();
+      const expiresMs = startMs + 60_000;
+      await buffer.append([
+        itemOf(1),
+        itemOf(2, { expiresMs }),
+        itemOf(3, { expiresMs }),
+        itemOf(4),
+      ]);
+      expect(idsOf(await readAll(buffer, "normal"))).toHaveLength(4);
+      expect(idsOf(await readAll(buffer, "normal", { nowMs: expiresMs - 1 }))).toHaveLength(4);
+      const segments = await readAll(buffer, "normal", { nowMs: expiresMs });
+      expect(segments.map((one) => one.kind)).toEqual(["events", "gap", "events"]);
+      expect(gapsOf(segments)[0]).toMatchObject({
+        first: 2,
+        last: 3,
+        reason: "expired",
+        topics: { "vehicle.telemetry": 2 },
+      });
+      await assertLedger(buffer);
+    });
+
+    it("expires by a class's time to live, but never events taken before the clock was set", async () => {
+      const buffer = await open({ ...roomy, ttlMs: { normal: 1_000 } });
+      const unset = itemOf(1);
+      await buffer.append([{ ...unset, entry: { ...unset.entry, receivedMs: 5_000 } }, itemOf(2)]);
+      await buffer.append(itemsOf(3, 5));
+      const segments = await readAll(buffer, "normal", { nowMs: startMs + 500_000 });
+      expect(idsOf(segments)).toEqual(["event-1"]);
+      expect(gapsOf(segments).at(-1)?.last).toBe(7);
+      await assertLedger(buffer);
+      expect(idsOf(await readAll(buffer, "normal", { nowMs: startMs }))).toContain("event-1");
+    });
+
+    it("prefers to drop what has expired when it is full", async () => {
+      const buffer = await open({ ...small, whenFull: "reject" });
+      const expiresMs = startMs + 1;
+      const fill = async (): Promise<void> => {
+        for (;;) await buffer.append(itemsOf(1, 10, { bytes: 2_000, expiresMs }));
+      };
+      await expect(fill()).rejects.toMatchObject({ kind: "BUFFER_FULL" });
+      await buffer.read({
+        eventClass: "critical",
+        after: 0,
+        countMax: 1,
+        bytesMax: 1,
+        nowMs: startMs + 10,
+      });
+      await buffer.append(itemsOf(1, 10, { bytes: 2_000 }));
+      await assertLedger(buffer);
+      expect((await buffer.stats()).classes.normal.gaps.expired).toBeGreaterThan(0);
+    });
+
+    it("takes nothing before it starts and after it stops", async () => {
+      const buffer = kind.open(directory, roomy);
+      await expect(buffer.append([itemOf(1)])).rejects.toMatchObject({ kind: "STOPPING" });
+      await buffer.stop(AbortSignal.timeout(1_000));
+      const other = await open();
+      const inHand = other.append([itemOf(1)]);
+      await other.stop(AbortSignal.timeout(5_000));
+      await other.stop(AbortSignal.timeout(5_000));
+      await inHand;
+      await expect(other.append([itemOf(2)])).rejects.toMatchObject({ kind: "STOPPING" });
+    });
+  });
+}
