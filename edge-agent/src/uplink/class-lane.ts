@@ -53,7 +53,8 @@ export class ClassLane {
   /** The highest that was ever sent or confirmed on this connection: anything up to here that is sent is a resend. */
   #sentHighest: number;
   readonly #produced: number;
-  readonly #confirmedBefore: number;
+  /** The region said so once: up to here events may be deleted. */
+  #confirmedOnce: number;
   #mayHaveMore = true;
   #readyMs = -Infinity;
   #unconfirmed: SentBatch[] = [];
@@ -68,7 +69,7 @@ export class ClassLane {
     this.#buffer = buffer;
     this.#limits = at.limits;
     this.#handled = at.stats.confirmed.sequence;
-    this.#confirmedBefore = at.stats.confirmed.sequence;
+    this.#confirmedOnce = at.stats.confirmed.sequence;
     this.#produced = at.stats.produced;
     this.#sent = this.#handled;
     this.#sentHighest = this.#handled;
@@ -107,9 +108,9 @@ export class ClassLane {
 
   /** When a batch may be taken; Infinity when something else must happen first. */
   readyMs(): number {
+    if (!this.#mayHaveMore) return Infinity;
     if (this.#recovery !== undefined) return this.#recovery.probeMs ?? Infinity;
-    if (!this.#mayHaveMore || this.#unconfirmed.length >= unconfirmedMax) return Infinity;
-    return this.#readyMs;
+    return this.#unconfirmed.length < unconfirmedMax ? this.#readyMs : Infinity;
   }
 
   /** The next batch, or undefined when there is none, or when a rewind came between. Throws what the buffer's read throws. */
@@ -123,9 +124,12 @@ export class ClassLane {
       this.#mayHaveMore = true;
       return undefined;
     }
-    const segments = closeHoles(after, read, this.#confirmedBefore);
+    const segments = closeHoles(after, read, this.#confirmedOnce);
     const last = lastOf(segments);
-    if (last === undefined) return undefined;
+    if (last === undefined) {
+      if (!this.#mayHaveMore) this.#recovery = undefined; // Nothing is left that could be refused.
+      return undefined;
+    }
     const weight = weigh(segments);
     const isBacklog = this.#isFull(weight);
     this.#mayHaveMore = true;
@@ -167,6 +171,7 @@ export class ClassLane {
     // Taken and yet refused again, as far as we know: once more from the same place, later each time.
     this.#sent = recovery.from;
     this.#generation += 1;
+    this.#mayHaveMore = true;
     recovery.probe = undefined;
     recovery.probeMs = nowMs + recovery.delayMs;
     recovery.delayMs = Math.min(probeDelayMsMax, recovery.delayMs * 2);
@@ -176,6 +181,7 @@ export class ClassLane {
   confirm({ sequence }: ClassWatermark): void {
     if (sequence <= this.#handled) return;
     this.#handled = sequence;
+    this.#confirmedOnce = Math.max(this.#confirmedOnce, sequence);
     this.#unconfirmed = this.#unconfirmed.filter(({ last }) => last > sequence);
     if (this.#recovery !== undefined && sequence > this.#recovery.from) this.#recovery = undefined;
     if (sequence > this.#sent) this.#startFrom(sequence);

@@ -18,7 +18,7 @@ import type { UplinkObserver } from "./uplink-counts.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
 
 /** How much work to spend on size: a backlog is sent with as little of the gateway's CPU as will do. */
-export type Effort = "fast" | "best";
+export type Effort = "fast" | "small";
 export type EncodeMessage = (message: WireMessage, effort: Effort) => Uint8Array;
 
 export interface SessionOptions {
@@ -154,7 +154,7 @@ export class UplinkSession {
 
   #sendBatch(lane: ClassLane, { batch, weight, isBacklog }: LaneBatch): void {
     const { clock, observer, encode } = this.#options;
-    const bytes = encode(batch, isBacklog ? "fast" : "best");
+    const bytes = encode(batch, isBacklog ? "fast" : "small");
     const { sent, isResend } = lane.sent(batch, clock.monotonicMs());
     observer.count("batches", 1);
     if (isResend) observer.count("resends", 1);
@@ -252,7 +252,7 @@ export class UplinkSession {
     for (const stream of this.#streams) {
       const mayGreet = stream.state === "silent" || stream.state === "refused";
       if (!mayGreet || this.#isDraining || greetAtMs(stream.buffer) > nowMs) continue;
-      this.#send(encode(stream.greet(nowMs, clock.wallMs()), "best"), () => undefined);
+      this.#send(encode(stream.greet(nowMs, clock.wallMs()), "small"), () => undefined);
     }
   }
 
