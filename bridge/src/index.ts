@@ -1,1 +1,2 @@
-export {};
+export * from "./bridge-config.ts";
+export * from "./bridge.ts";

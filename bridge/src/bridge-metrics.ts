@@ -1,0 +1,53 @@
+import { Counter, Gauge, type Registry } from "prom-client";
+
+export type LinkLabels = "region" | "to" | "topic";
+
+/** What a bridge counts; `region` is where the events come from. */
+export interface BridgeMetrics {
+  readonly forwarded: Counter<LinkLabels>;
+  readonly lag: Gauge<LinkLabels>;
+  readonly isUp: Gauge<LinkLabels>;
+  readonly auditMissing: Counter<LinkLabels>;
+  readonly auditChecked: Counter<LinkLabels>;
+  readonly skipped: Counter<LinkLabels>;
+}
+
+/** `observe` brings the gauges up to date; called at each scrape. */
+export function createBridgeMetrics(registry: Registry, observe: () => void): BridgeMetrics {
+  const labelNames: LinkLabels[] = ["region", "to", "topic"];
+  const at = { registers: [registry], labelNames };
+  return {
+    forwarded: new Counter({
+      ...at,
+      name: "fleetmesh_replication_forwarded_total",
+      help: "Events stored in the other region.",
+    }),
+    lag: new Gauge({
+      ...at,
+      name: "fleetmesh_replication_lag_seconds",
+      help: "How far the receiving region is behind; while a side is down, how long it has been.",
+      collect: observe,
+    }),
+    isUp: new Gauge({
+      ...at,
+      name: "fleetmesh_replication_link_up",
+      help: "1 while the link works, 0 while it waits for one of its regions.",
+      collect: observe,
+    }),
+    auditMissing: new Counter({
+      ...at,
+      name: "fleetmesh_replication_audit_missing_total",
+      help: "Events that the audit of both ends found missing.",
+    }),
+    auditChecked: new Counter({
+      ...at,
+      name: "fleetmesh_replication_audit_checked_total",
+      help: "Events whose presence at both ends was audited.",
+    }),
+    skipped: new Counter({
+      ...at,
+      name: "fleetmesh_replication_trimmed_total",
+      help: "Times that retention was faster than the link, so that events were lost to it.",
+    }),
+  };
+}

@@ -1,0 +1,60 @@
+import { catalogue, MeshError, toProblem, type ErrorName, type Logger } from "@fleetmesh/core";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { z } from "zod";
+
+/** fastify's own refusals in the mesh's words. */
+const kindOfStatus: Readonly<Record<number, ErrorName>> = {
+  404: "NOT_FOUND",
+  413: "BATCH_TOO_LARGE",
+  415: "CONTENT_TYPE_UNSUPPORTED",
+  429: "OVERLOADED",
+  503: "STOPPING",
+};
+
+/** Every error of the API, fastify's own included, leaves as RFC 9457 `application/problem+json`. */
+export function answerProblems(app: FastifyInstance, logger: Logger): void {
+  app.setErrorHandler((thrown, request, reply) => {
+    const error = toMeshError(thrown);
+    if (error.status >= 500) {
+      const path = request.url.split("?", 1)[0];
+      logger.error({ err: thrown, code: error.code, path }, "Request failed.");
+    }
+    return sendProblem(reply, error);
+  });
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?", 1)[0] ?? "";
+    const known = `There is nothing at ${request.method} ${path.slice(0, 200)}`;
+    return sendProblem(reply, new MeshError("NOT_FOUND", known));
+  });
+}
+
+export function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
+  if (error.retryAfterSeconds !== undefined) {
+    void reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
+  } else if (error.retryable && (error.status === 503 || error.status === 429)) {
+    void reply.header("retry-after", "1");
+  }
+  if (error.status === 401) void reply.header("www-authenticate", 'Bearer realm="fleetmesh"');
+  return reply
+    .code(error.status)
+    .type("application/problem+json")
+    .send(JSON.stringify(toProblem(error)));
+}
+
+function toMeshError(thrown: unknown): MeshError {
+  if (MeshError.is(thrown)) return thrown;
+  if (thrown instanceof z.ZodError) return invalid(thrown);
+  const status = thrown instanceof Error && "statusCode" in thrown ? thrown.statusCode : undefined;
+  if (typeof status !== "number" || status >= 500) return MeshError.from(thrown);
+  const kind = kindOfStatus[status] ?? "REQUEST_INVALID";
+  return new MeshError(kind, thrown instanceof Error ? thrown.message : catalogue[kind].title);
+}
+
+function invalid(error: z.ZodError): MeshError {
+  const errors = error.issues.map(({ path, message }) => ({ field: path.join("."), message }));
+  const [first] = errors;
+  const where = first === undefined || first.field === "" ? "" : `"${first.field}": `;
+  return new MeshError("REQUEST_INVALID", `${where}${first?.message ?? "not valid"}`, {
+    details: { errors },
+  });
+}

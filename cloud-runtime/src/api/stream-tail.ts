@@ -1,0 +1,164 @@
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { encodeStructured, MeshError, sleep, type Clock, type TopicMatcher } from "@fleetmesh/core";
+import type { EventStore, Page, Position, StoredEvent } from "../store/event-store.ts";
+import { encodeStreamCursor } from "./stream-cursor.ts";
+
+export interface StreamTailOptions {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  /** Pattern and permission together. */
+  readonly isWanted: TopicMatcher;
+  /** Where to go on; topics that are not named came into being later and are read from their beginning. */
+  readonly resumeFrom: ReadonlyMap<string, Position> | undefined;
+  /** "latest" for what comes from now on, "earliest" for all that is kept. */
+  readonly startAt: Position;
+  /** Wall clock after which the token no longer permits reading. */
+  readonly expiresMs: number;
+}
+
+const pageLimit = { countMax: 200, bytesMax: 512 * 1024 };
+const heartbeatMs = 15_000;
+/** A client that takes nothing for so long is gone. */
+const stuckMs = 60_000;
+/** Every event carries an id to resume from while the id is short; with many topics only the last of a page. */
+const idLengthMax = 400;
+
+/**
+ * One live tail: reads the store at the client's own pace, so that a slow client holds one page in memory and simply
+ * reads older events than a fast one. At least once over a reconnect, in order within a topic.
+ */
+export class StreamTail {
+  readonly #options: StreamTailOptions;
+  readonly #response: ServerResponse;
+  readonly #stopping: AbortSignal;
+  readonly #positions = new Map<string, Position>();
+  readonly #grown = new Set<string>();
+  #wake: () => void = () => undefined;
+
+  constructor(options: StreamTailOptions, response: ServerResponse, stopping: AbortSignal) {
+    this.#options = options;
+    this.#response = response;
+    this.#stopping = stopping;
+  }
+
+  /** Runs until the client goes, the token expires or the runtime stops. */
+  async run(): Promise<void> {
+    const { store } = this.#options;
+    // Listening first, then looking where the topics are: nothing falls between.
+    const forget = store.onAppended((topics) => this.#onAppended(topics));
+    const isEnding = (): void => this.#wake();
+    this.#response.on("close", isEnding);
+    this.#stopping.addEventListener("abort", isEnding, { once: true });
+    try {
+      await this.#begin();
+      while (!this.#isOver()) {
+        if (this.#grown.size === 0) await this.#wait();
+        else await this.#sendGrown();
+      }
+    } finally {
+      forget();
+      this.#stopping.removeEventListener("abort", isEnding);
+      this.#response.off("close", isEnding);
+      this.#response.end();
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { store, isWanted, resumeFrom, startAt } = this.#options;
+    for (const topic of (await store.topics()).filter(isWanted)) {
+      const fresh = startAt === "latest" ? (await store.bounds(topic)).latest : startAt;
+      const position = resumeFrom === undefined ? fresh : (resumeFrom.get(topic) ?? "earliest");
+      this.#positions.set(topic, position);
+      this.#grown.add(topic);
+    }
+    await this.#write(": connected\n\n");
+  }
+
+  #isOver(): boolean {
+    const { clock, expiresMs } = this.#options;
+    return this.#stopping.aborted || this.#response.destroyed || clock.wallMs() >= expiresMs;
+  }
+
+  #onAppended(topics: readonly string[]): void {
+    let isNews = false;
+    for (const topic of topics) {
+      if (!this.#positions.has(topic)) {
+        if (!this.#options.isWanted(topic)) continue;
+        this.#positions.set(topic, "earliest");
+      }
+      this.#grown.add(topic);
+      isNews = true;
+    }
+    if (isNews) this.#wake();
+  }
+
+  async #wait(): Promise<void> {
+    const waking = new AbortController();
+    this.#wake = () => waking.abort();
+    if (this.#grown.size > 0 || this.#isOver()) return;
+    await sleep(this.#options.clock, heartbeatMs, waking.signal);
+    this.#wake = () => undefined;
+    if (!waking.signal.aborted) await this.#write(": still here\n\n");
+  }
+
+  async #sendGrown(): Promise<void> {
+    for (const topic of [...this.#grown]) {
+      if (this.#isOver()) return;
+      this.#grown.delete(topic);
+      const page = await this.#read(topic);
+      this.#positions.set(topic, page.next);
+      if (page.events.length === 0) continue;
+      this.#grown.add(topic);
+      await this.#write(this.#encode(page.events));
+    }
+  }
+
+  /** Where retention was faster than the client, it is told what it missed and goes on. */
+  async #read(topic: string): Promise<Page> {
+    const { store } = this.#options;
+    const after = this.#positions.get(topic) ?? "earliest";
+    try {
+      return await store.read(topic, after, pageLimit);
+    } catch (error) {
+      if (!MeshError.is(error, "POSITION_TRIMMED")) throw error;
+      const gap = { code: error.code, topic, after, earliest: error.details["earliest"] };
+      await this.#write(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`);
+      return store.read(topic, "earliest", pageLimit);
+    }
+  }
+
+  #encode(events: readonly StoredEvent[]): string {
+    const parts: string[] = [];
+    const before = new Map(this.#positions);
+    for (const [at, { topic, position, entry }] of events.entries()) {
+      before.set(topic, position);
+      const isLast = at === events.length - 1;
+      const id = isLast || before.size <= 8 ? encodeStreamCursor(before) : "";
+      if (isLast || (id !== "" && id.length <= idLengthMax)) parts.push(`id: ${id}\n`);
+      // Line breaks inside JSON are white space only; SSE joins the data lines again.
+      const text = Buffer.from(encodeStructured(entry.event)).toString("utf8");
+      for (const line of text.split(/\r\n|\n|\r/)) parts.push(`data: ${line}\n`);
+      parts.push("\n");
+    }
+    return parts.join("");
+  }
+
+  async #write(text: string): Promise<void> {
+    if (this.#response.destroyed || this.#response.write(text)) return;
+    const stuck = new AbortController();
+    const timer = this.#options.clock.setTimer(stuckMs, () => stuck.abort());
+    const onClose = (): void => stuck.abort();
+    this.#response.once("close", onClose);
+    this.#stopping.addEventListener("abort", onClose, { once: true });
+    try {
+      await once(this.#response, "drain", { signal: stuck.signal });
+    } catch {
+      this.#response.destroy();
+    } finally {
+      timer.cancel();
+      this.#response.off("close", onClose);
+      this.#stopping.removeEventListener("abort", onClose);
+    }
+  }
+}

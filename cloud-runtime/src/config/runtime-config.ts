@@ -1,0 +1,82 @@
+import { logLevels, maxEventBytesDefault, strictObject } from "@fleetmesh/core";
+import { z } from "zod";
+
+const port = z.int().min(0).max(65_535);
+const bytes = z.int().min(1);
+const mebibyte = 1024 * 1024;
+const dayMs = 24 * 3_600_000;
+
+/** A listener: all of this machine's own addresses must be asked for by name. */
+const listener = (portDefault: number) =>
+  strictObject({
+    host: z.string().min(1).default("127.0.0.1"),
+    port: port.default(portDefault),
+  });
+
+const tls = strictObject({
+  certFile: z.string().min(1),
+  keyFile: z.string().min(1),
+  /** Client certificates must be signed by one of these. */
+  caFile: z.string().min(1).optional(),
+  requireClientCert: z.boolean().default(false),
+});
+
+/** Public keys by which tokens are checked, as a JWKS in place or in a file. */
+const auth = strictObject({
+  jwks: z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) }).optional(),
+  jwksFile: z.string().min(1).optional(),
+  issuer: z.string().min(1).optional(),
+  audience: z.string().min(1).optional(),
+});
+
+const limits = strictObject({
+  /** Of one event, as `eventByteSize` counts; the same at every door. */
+  maxEventBytes: bytes
+    .min(65_536)
+    .max(8 * mebibyte)
+    .default(maxEventBytesDefault),
+  /** Received from agents and not yet durable. */
+  agentInFlightBytes: bytes.default(64 * mebibyte),
+  /** Received from direct publishers and not yet durable. */
+  directInFlightBytes: bytes.default(64 * mebibyte),
+  /** One message of an agent, packed and unpacked. */
+  agentMessageBytes: bytes.default(2 * mebibyte),
+  agentMessageUnpackedBytes: bytes.default(16 * mebibyte),
+  streamClients: z.int().min(1).default(500),
+});
+
+const retention = strictObject({
+  ms: z
+    .int()
+    .min(60_000)
+    .default(7 * dayMs),
+  bytes: bytes.min(mebibyte).default(10 * 1024 * mebibyte),
+});
+
+const store = strictObject({
+  type: z.enum(["sqlite", "memory"]).default("sqlite"),
+  /** How many direct events are remembered to recognise a resend. */
+  directWindow: z.int().min(1_000).default(100_000),
+});
+
+/** A regional runtime's configuration file. Every key is checked; unknown ones are refused with the nearest name. */
+export const runtimeConfigSchema = strictObject({
+  region: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "use a-z, 0-9 and hyphens"),
+  dataDir: z.string().min(1),
+  http: listener(8081).prefault({}),
+  mqtt: listener(8091).extend({ tls: tls.optional() }).prefault({}),
+  auth,
+  limits: limits.prefault({}),
+  retention: retention.prefault({}),
+  store: store.prefault({}),
+  /** A topic that is published or subscribed to comes into being by itself: for development. */
+  autoCreateTopics: z.boolean().default(false),
+  /** Pushes may go to loopback and private addresses: for development. */
+  allowPrivateSinks: z.boolean().default(false),
+  /** Node's own process numbers in /metrics. */
+  processMetrics: z.boolean().default(true),
+  logLevel: z.enum(logLevels).default("info"),
+});
+
+export type RuntimeConfig = z.output<typeof runtimeConfigSchema>;
+export type RuntimeConfigInput = z.input<typeof runtimeConfigSchema>;

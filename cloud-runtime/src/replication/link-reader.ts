@@ -1,0 +1,67 @@
+import type { Clock } from "@fleetmesh/core";
+import type { EventStore, Position, StoredEvent } from "../store/event-store.ts";
+import type { TopicWatch } from "./topic-watch.ts";
+
+export interface LinkPage {
+  readonly events: readonly StoredEvent[];
+  readonly next: Position;
+  /** More is stored already: read again at once. */
+  readonly hasMore: boolean;
+}
+
+export interface LinkRead {
+  readonly topic: string;
+  readonly after: Position;
+  readonly countMax: number;
+  readonly waitMs: number;
+  /** The reader went away, or the runtime stops. */
+  readonly signal: AbortSignal;
+}
+
+const pageBytesMax = 2 * 1024 * 1024;
+/** So many pages of other regions' events are passed over before the reader gets an answer and moves its place. */
+const foreignPageCountMax = 50;
+
+/**
+ * What other regions may take from here: only events that entered the mesh here. With every region linked to every other
+ * and nobody passing on what came over a link, no event can travel in a circle or arrive on two ways.
+ */
+export class LinkReader {
+  readonly #region: string;
+  readonly #store: EventStore;
+  readonly #watch: TopicWatch;
+  readonly #clock: Clock;
+
+  constructor(region: string, store: EventStore, ports: { watch: TopicWatch; clock: Clock }) {
+    this.#region = region;
+    this.#store = store;
+    this.#watch = ports.watch;
+    this.#clock = ports.clock;
+  }
+
+  async read(request: LinkRead): Promise<LinkPage> {
+    const { topic, countMax, waitMs, signal } = request;
+    const untilMs = this.#clock.monotonicMs() + waitMs;
+    let position = request.after;
+    for (let passed = 0; passed < foreignPageCountMax;) {
+      const growth = this.#watch.growthOf(topic);
+      const page = await this.#store.read(topic, position, { countMax, bytesMax: pageBytesMax });
+      const events = page.events.filter(({ origin }) => origin.region === this.#region);
+      position = page.next;
+      if (events.length > 0)
+        return { events, next: position, hasMore: await this.#hasMore(topic, position) };
+      if (page.events.length > 0) {
+        passed += 1;
+        continue;
+      }
+      const leftMs = untilMs - this.#clock.monotonicMs();
+      if (leftMs <= 0 || signal.aborted) return { events: [], next: position, hasMore: false };
+      await this.#watch.changed(topic, growth, { ms: leftMs, signal });
+    }
+    return { events: [], next: position, hasMore: true };
+  }
+
+  async #hasMore(topic: string, position: Position): Promise<boolean> {
+    return (await this.#store.bounds(topic)).latest !== position;
+  }
+}

@@ -1,0 +1,128 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+import { DoorMetrics } from "@fleetmesh/door";
+import type { StoreLedger } from "../store/event-store.ts";
+
+/** What the runtime's own parts count in memory: telemetry only, the ledger's numbers come from the store. */
+export interface RuntimeMetrics {
+  readonly registry: Registry;
+  /** Counts what came in; agents' batches count as the MQTT door's. */
+  readonly door: DoorMetrics;
+  readonly rejected: Counter<"code">;
+  readonly messagesRefused: Counter<"reason">;
+  readonly agentsConnected: Gauge;
+  readonly bytesInFlight: Gauge<"door">;
+  readonly streamClients: Gauge;
+  readonly replicationLag: Gauge<"region">;
+  readonly replicationReceived: Counter<"region" | "topic">;
+}
+
+export interface RuntimeMetricsOptions {
+  readonly region: string;
+  /** Node's own numbers; leave out where several runtimes share one process and one of them has them already. */
+  readonly withProcess: boolean;
+  readonly ledger: () => Promise<StoreLedger>;
+}
+
+/** A registry of its own for each runtime: two of them in one process do not mix. */
+export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMetrics {
+  const registry = new Registry();
+  registry.setDefaultLabels({ cluster: options.region });
+  if (options.withProcess) collectDefaultMetrics({ register: registry });
+  addLedgerMetrics(registry, options.ledger);
+  const at = { registers: [registry] };
+  return {
+    registry,
+    door: DoorMetrics.of(registry),
+    rejected: new Counter({
+      ...at,
+      name: "fleetmesh_events_rejected_total",
+      help: "Events of agents refused for good and kept in the rejected store.",
+      labelNames: ["code"],
+    }),
+    messagesRefused: new Counter({
+      ...at,
+      name: "fleetmesh_agent_messages_refused_total",
+      help: "Messages of agents refused as a whole, by the error's code.",
+      labelNames: ["reason"],
+    }),
+    agentsConnected: gauge(registry, "fleetmesh_agents_connected", "Agents connected now."),
+    bytesInFlight: new Gauge({
+      ...at,
+      name: "fleetmesh_ingress_in_flight_bytes",
+      help: "Bytes received and not yet durable.",
+      labelNames: ["door"],
+    }),
+    streamClients: gauge(registry, "fleetmesh_stream_clients", "Live tails open now."),
+    replicationLag: new Gauge({
+      ...at,
+      name: "fleetmesh_replication_lag_seconds",
+      help: "Age of the newest event replicated from a region when it was stored here.",
+      labelNames: ["region"],
+    }),
+    replicationReceived: new Counter({
+      ...at,
+      name: "fleetmesh_replication_received_total",
+      help: "Events replicated from a region and stored here.",
+      labelNames: ["region", "topic"],
+    }),
+  };
+}
+
+function gauge(registry: Registry, name: string, help: string): Gauge {
+  return new Gauge({ name, help, registers: [registry] });
+}
+
+/** Numbers the store keeps durably, read at the scrape: a restart does not set them back. */
+function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>): void {
+  const registers = [registry];
+  new Counter({
+    name: "fleetmesh_events_stored_total",
+    help: "Events stored, by topic and where they came from.",
+    labelNames: ["topic", "from"],
+    registers,
+    async collect() {
+      const { topics } = await ledger();
+      this.reset();
+      for (const [topic, counts] of Object.entries(topics)) {
+        this.inc({ topic, from: "agents" }, counts.fromAgents);
+        this.inc({ topic, from: "direct" }, counts.direct);
+        this.inc({ topic, from: "regions" }, counts.replicated);
+      }
+    },
+  });
+  new Counter({
+    name: "fleetmesh_events_trimmed_total",
+    help: "Events dropped by retention.",
+    labelNames: ["topic"],
+    registers,
+    async collect() {
+      const { topics } = await ledger();
+      this.reset();
+      for (const [topic, counts] of Object.entries(topics)) this.inc({ topic }, counts.trimmed);
+    },
+  });
+  new Counter({
+    name: "fleetmesh_events_duplicate_total",
+    help: "Resends recognised and not stored twice.",
+    labelNames: ["from"],
+    registers,
+    async collect() {
+      const { duplicates } = await ledger();
+      this.reset();
+      this.inc({ from: "agents" }, duplicates.agents);
+      this.inc({ from: "direct" }, duplicates.direct);
+      this.inc({ from: "regions" }, duplicates.replicated);
+    },
+  });
+  new Counter({
+    name: "fleetmesh_events_lost_at_edge_total",
+    help: "Sequences that agents reported as gaps, by reason.",
+    labelNames: ["reason"],
+    registers,
+    async collect() {
+      const { gaps } = await ledger();
+      this.reset();
+      for (const [reason, count] of Object.entries(gaps)) this.inc({ reason }, count);
+    },
+  });
+}
