@@ -144,11 +144,11 @@ function reasonOf(cause: unknown): RefusalReason {
 function toPrincipal(payload: JWTPayload): Principal {
   const { sub, jti, exp } = payload;
   const mesh = payload["mesh"];
-  if (typeof sub !== "string" || sub === "" || typeof jti !== "string" || !isRecord(mesh)) {
+  if (!isText(sub) || !isText(jti) || !isRecord(mesh)) {
     throw refused("claims");
   }
   const agent = mesh["agent"];
-  if (agent !== undefined && (typeof agent !== "string" || agent === "")) throw refused("claims");
+  if (agent !== undefined && !isText(agent)) throw refused("claims");
   return {
     name: sub,
     mayPublish: matcherOf(mesh["publish"]),
@@ -159,6 +159,10 @@ function toPrincipal(payload: JWTPayload): Principal {
     expiresMs: exp === undefined ? Infinity : exp * 1000,
     tokenId: jti,
   };
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

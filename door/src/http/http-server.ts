@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MeshError, type Logger, type Part } from "@fleetmesh/core";
 import type { HttpDoor } from "./http-door.ts";
@@ -45,6 +45,7 @@ export class HttpServer implements Part {
   #server: Server | undefined;
   #isStopping = false;
   readonly #open = new Set<ServerResponse>();
+  readonly #sockets = new Set<Socket>();
 
   constructor(options: HttpServerOptions) {
     this.name = options.name ?? "http";
@@ -73,6 +74,8 @@ export class HttpServer implements Part {
     this.#isStopping = true;
     this.#server = undefined;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    // Node leaves connections alone that never sent a byte, such as a browser's spare ones.
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
     // An answer that is still to come tells its sender to go elsewhere next time.
     for (const response of this.#open) {
       if (!response.headersSent) response.setHeader("connection", "close");
@@ -96,6 +99,10 @@ export class HttpServer implements Part {
       noDelay: true,
     });
     server.maxConnections = limits.connectionsMax;
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
     server.on("request", (request, response) => this.#answer(request, response));
     server.on("checkContinue", (request: IncomingMessage, response: ServerResponse) => {
       awaitingContinue.add(request);

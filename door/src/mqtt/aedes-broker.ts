@@ -1,11 +1,5 @@
 import type { EventEmitter } from "node:events";
-import {
-  Aedes,
-  type AuthenticateError,
-  type AuthErrorCode,
-  type Client,
-  type PublishPacket,
-} from "aedes";
+import { Aedes, type Client, type PublishPacket } from "aedes";
 import type { MqttClientInfo, MqttConnection } from "./mqtt-connection.ts";
 import type { MqttLimits } from "./mqtt-limits.ts";
 import { MqttSessionStore } from "./mqtt-session-store.ts";
@@ -236,8 +230,8 @@ function publishOf(packet: PublishPacket): IncomingPublish {
   return { topic, qos, payload: typeof payload === "string" ? Buffer.from(payload) : payload };
 }
 
-function toRefusal(thrown: unknown): AuthenticateError {
+function toRefusal(thrown: unknown): Error & { returnCode: number } {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const returnCode = "returnCode" in error ? Number(error.returnCode) : 3;
-  return Object.assign(error, { returnCode: returnCode as AuthErrorCode });
+  return Object.assign(error, { returnCode });
 }
