@@ -43,11 +43,6 @@ export class DirectWindow {
     this.#digests.set(key, digest);
   }
 
-  /** Takes back what an append that failed had remembered. */
-  forget(key: string): void {
-    this.#digests.delete(key);
-  }
-
   /** Lets go of the oldest beyond the bound; apart from `remember`, so that a failed commit can be taken back whole. */
   shrink(): void {
     for (const key of this.#digests.keys()) {

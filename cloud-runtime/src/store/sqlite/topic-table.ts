@@ -1,0 +1,134 @@
+import type { SqlDatabase } from "./sql-database.ts";
+import type { PackedBlock, TopicRow } from "./store-op.ts";
+
+export type SourceCount = "fromAgents" | "direct" | "replicated";
+
+export interface TopicState {
+  readonly id: number;
+  readonly name: string;
+  stored: number;
+  trimmed: number;
+  bytes: number;
+  lastMs: number;
+  fromAgents: number;
+  direct: number;
+  replicated: number;
+}
+
+/** What a row weighs beside its body, about: retention by bytes bounds the file, not only the events. */
+const rowOverheadBytes = 128;
+
+/** The topics' rows and their blocks, as the writer sees them inside its transaction. Rows are written once per commit. */
+export class TopicTable {
+  readonly #cache = new Map<string, TopicState>();
+  readonly #dirty = new Set<TopicState>();
+  readonly #select;
+  readonly #insert;
+  readonly #update;
+  readonly #insertBlock;
+  readonly #heads;
+  readonly #deleteBlock;
+  readonly #list;
+
+  constructor(db: SqlDatabase) {
+    this.#list = db.prepare("SELECT id, name, stored, trimmed FROM topic");
+    this.#select = db.prepare(
+      `SELECT id, name, stored, trimmed, bytes, last_ms AS lastMs, from_agents AS fromAgents, direct, replicated
+       FROM topic WHERE name = ?`,
+    );
+    this.#insert = db.prepare("INSERT INTO topic VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0)");
+    this.#update = db.prepare(
+      `UPDATE topic SET stored = ?, trimmed = ?, bytes = ?, last_ms = ?, from_agents = ?, direct = ?, replicated = ?
+       WHERE id = ?`,
+    );
+    this.#insertBlock = db.prepare("INSERT INTO block VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)");
+    this.#heads = db.prepare(
+      "SELECT id, count, bytes, stored_ms AS storedMs FROM block WHERE topic_id = ? ORDER BY first LIMIT ?",
+    );
+    this.#deleteBlock = db.prepare("DELETE FROM block WHERE id = ?");
+  }
+
+  list(): TopicRow[] {
+    return this.#list.all() as TopicRow[];
+  }
+
+  /** Adds a block at the topic's end; answers with the ordinal of its first event. */
+  append(
+    block: PackedBlock,
+    from: SourceCount,
+    at: { nowMs: number; meta: string | null },
+  ): number {
+    const topic = this.#topic(block.topic);
+    const first = topic.stored + 1;
+    // The search by time needs times that never go back, whatever the wall clock does.
+    topic.lastMs = Math.max(topic.lastMs, Math.floor(at.nowMs));
+    topic.stored += block.count;
+    topic[from] += block.count;
+    const { byteLength } = block.hashes;
+    const hashes = new Uint8Array(block.hashes.buffer, block.hashes.byteOffset, byteLength);
+    const bytes = block.bytes.length + byteLength + rowOverheadBytes;
+    topic.bytes += bytes;
+    this.#insertBlock.run(
+      ...[topic.id, first, block.count, topic.lastMs, bytes],
+      ...[at.meta, hashes, block.bytes],
+    );
+    this.#dirty.add(topic);
+    return first;
+  }
+
+  /** Deletes up to `rowsMax` whole blocks from the head that are too old, or too much; the last block stays for its reader. */
+  trim(name: string, limits: { beforeMs: number; bytesMax: number; rowsMax: number }): TrimStep {
+    const topic = this.#topic(name);
+    const before = topic.trimmed;
+    const heads = this.#heads.all(topic.id, limits.rowsMax) as Head[];
+    for (const head of heads) {
+      const isTooMuch = topic.bytes > limits.bytesMax && topic.trimmed + head.count < topic.stored;
+      if (head.storedMs >= limits.beforeMs && !isTooMuch) {
+        return { trimmed: topic.trimmed, dropped: topic.trimmed - before, hasMore: false };
+      }
+      this.#deleteBlock.run(head.id);
+      topic.trimmed += head.count;
+      topic.bytes -= head.bytes;
+      this.#dirty.add(topic);
+    }
+    const hasMore = heads.length === limits.rowsMax;
+    return { trimmed: topic.trimmed, dropped: topic.trimmed - before, hasMore };
+  }
+
+  flush(): void {
+    for (const t of this.#dirty) {
+      this.#update.run(
+        ...[t.stored, t.trimmed, t.bytes, t.lastMs, t.fromAgents, t.direct, t.replicated, t.id],
+      );
+    }
+    this.#dirty.clear();
+  }
+
+  /** After a rollback: what is cached may not be what is stored. */
+  reset(): void {
+    this.#dirty.clear();
+    this.#cache.clear();
+  }
+
+  #topic(name: string): TopicState {
+    const cached = this.#cache.get(name);
+    if (cached) return cached;
+    if (this.#select.get(name) === undefined) this.#insert.run(name);
+    const topic = this.#select.get(name) as TopicState;
+    this.#cache.set(name, topic);
+    return topic;
+  }
+}
+
+export interface TrimStep {
+  readonly trimmed: number;
+  readonly dropped: number;
+  readonly hasMore: boolean;
+}
+
+interface Head {
+  readonly id: number;
+  readonly count: number;
+  readonly bytes: number;
+  readonly storedMs: number;
+}
