@@ -17,6 +17,11 @@ export interface DeliverySpec {
   readonly windowMax: number;
   readonly ordered: boolean;
   readonly signing?: { readonly secret: string } | undefined;
+  /**
+   * What happens when a failing key has parked as many events as a subscription may hold: `pause` (the default) stops its
+   * reading until the key goes on; `dead-letter` gives the oldest failing event up.
+   */
+  readonly whenBlocked?: "pause" | "dead-letter" | undefined;
 }
 
 export interface Subscription {
@@ -32,6 +37,11 @@ export interface Subscription {
   readonly protocolsettings: Readonly<Record<string, unknown>>;
   readonly sinkcredential?: Readonly<Record<string, string>> | undefined;
   readonly delivery: DeliverySpec;
+  /**
+   * How many events had ever been stored in each topic that existed when the subscription began, at its start position. A topic
+   * that is not named came into being later and counts from 0. The ledger and the lag are exact because of it.
+   */
+  readonly starts?: Readonly<Record<string, number>> | undefined;
   readonly state: "active" | "paused" | "disabled";
   /** Why it is disabled, e.g. the target answered 410. */
   readonly stateReason?: string | undefined;
@@ -58,6 +68,7 @@ export interface Metadata extends Part {
   putTopic(spec: TopicSpec): Promise<void>;
   subscriptions(): readonly Subscription[];
   subscription(id: string): Subscription | undefined;
+  /** Revision 1 makes it (SUBSCRIPTION_EXISTS when it is there); a change carries a higher revision than what it changes. */
   putSubscription(subscription: Subscription): Promise<void>;
   removeSubscription(id: string): Promise<void>;
   wants(): readonly Want[];

@@ -1,0 +1,73 @@
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+
+/** What the dispatcher shows of itself; the ledger's numbers come from the cursors, never from here. */
+export interface DeliveryMetrics {
+  readonly delivered: Counter<"topic" | "subscription" | "target">;
+  readonly attempts: Counter<"subscription" | "outcome">;
+  readonly filtered: Counter<"topic" | "subscription">;
+  readonly deadLettered: Counter<"topic" | "subscription">;
+  readonly filterErrors: Counter<"subscription">;
+  readonly lag: Gauge<"topic" | "subscription">;
+  readonly duration: Histogram<"subscription">;
+  readonly endToEnd: Histogram<"topic">;
+}
+
+const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export function createDeliveryMetrics(registry: Registry, collectLag: () => void): DeliveryMetrics {
+  const registers = [registry];
+  const perTopic = ["topic", "subscription"] as const;
+  return {
+    delivered: new Counter({
+      name: "fleetmesh_events_delivered_total",
+      help: "Events that a target took, redriven ones included.",
+      labelNames: ["topic", "subscription", "target"],
+      registers,
+    }),
+    attempts: new Counter({
+      name: "fleetmesh_delivery_attempts_total",
+      help: "Attempts to deliver, by how they ended.",
+      labelNames: ["subscription", "outcome"],
+      registers,
+    }),
+    filtered: new Counter({
+      name: "fleetmesh_events_filtered_total",
+      help: "Events read and not matched by the subscription's filter.",
+      labelNames: perTopic,
+      registers,
+    }),
+    deadLettered: new Counter({
+      name: "fleetmesh_events_dead_lettered_total",
+      help: "Events given up and kept as dead letters.",
+      labelNames: perTopic,
+      registers,
+    }),
+    filterErrors: new Counter({
+      name: "fleetmesh_filter_errors_total",
+      help: "Filter evaluations that failed; counted as not matched.",
+      labelNames: ["subscription"],
+      registers,
+    }),
+    lag: new Gauge({
+      name: "fleetmesh_subscription_lag_events",
+      help: "Events stored and not yet settled for the subscription.",
+      labelNames: perTopic,
+      registers,
+      collect: collectLag,
+    }),
+    duration: new Histogram({
+      name: "fleetmesh_delivery_duration_seconds",
+      help: "How long an attempt took.",
+      labelNames: ["subscription"],
+      buckets: seconds,
+      registers,
+    }),
+    endToEnd: new Histogram({
+      name: "fleetmesh_end_to_end_seconds",
+      help: "From the door that took the event first to the target's answer, by the wall clocks of both.",
+      labelNames: ["topic"],
+      buckets: seconds,
+      registers,
+    }),
+  };
+}

@@ -1,0 +1,72 @@
+import type { Chance, Clock, Timer } from "@fleetmesh/core";
+import type { DeliverySpec } from "../metadata/metadata.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
+import { RateLimit } from "./rate-limit.ts";
+import type { TargetGate } from "./target-gate.ts";
+
+export interface WindowOptions {
+  readonly delivery: DeliverySpec;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly gate: TargetGate;
+  /** There may be a free place now. */
+  readonly onOpen: () => void;
+}
+
+/** Whether one more delivery may start: places in flight, the target's wish for silence, its health and the rate limit. */
+export class DeliveryWindow {
+  readonly breaker: CircuitBreaker;
+  readonly #options: WindowOptions;
+  readonly #rate: RateLimit | undefined;
+  #inFlight = 0;
+  #timer: Timer | undefined;
+
+  constructor(options: WindowOptions) {
+    const { delivery, clock, chance } = options;
+    this.#options = options;
+    this.breaker = new CircuitBreaker(clock, chance);
+    if (delivery.ratePerSecond !== undefined)
+      this.#rate = new RateLimit(clock, delivery.ratePerSecond);
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** False when not now; when it is a matter of time, `onOpen` is called then. */
+  mayStart(): boolean {
+    if (this.#inFlight >= this.breaker.limit(this.#options.delivery.windowMax)) {
+      if (this.breaker.waitMs > 0) this.#wakeIn(this.breaker.waitMs);
+      return false;
+    }
+    const waitMs = Math.max(this.#options.gate.waitMs, this.#rate?.waitMs ?? 0);
+    if (waitMs > 0) this.#wakeIn(waitMs);
+    return waitMs <= 0;
+  }
+
+  started(): void {
+    this.#inFlight += 1;
+    this.#rate?.spend();
+  }
+
+  ended(): void {
+    this.#inFlight -= 1;
+  }
+
+  /** A place is used for loading a parked event, which costs no send. */
+  occupy(): void {
+    this.#inFlight += 1;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #wakeIn(waitMs: number): void {
+    this.#timer ??= this.#options.clock.setTimer(Math.ceil(waitMs), () => {
+      this.#timer = undefined;
+      this.#options.onOpen();
+    });
+  }
+}

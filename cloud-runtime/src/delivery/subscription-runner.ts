@@ -1,0 +1,395 @@
+import { MeshError, type Chance, type Clock, type Timer } from "@fleetmesh/core";
+import { SubscriptionFilter } from "../filter/subscription-filter.ts";
+import type { Subscription } from "../metadata/metadata.ts";
+import type { DeliveryRecord, PendingRetry } from "../store/delivery-store.ts";
+import type { EventStore, StoredEvent } from "../store/event-store.ts";
+import type { DeliveryOutcome, Target } from "../target/target.ts";
+import type { Settlement } from "./cursor-tracker.ts";
+import { deadLetterOf } from "./dead-letter.ts";
+import { DeliveryItem } from "./delivery-item.ts";
+import type { DeliveryJournal } from "./delivery-journal.ts";
+import { DeliveryWindow } from "./delivery-window.ts";
+import { isExpired } from "./expiry.ts";
+import type { Feed, FeedOwner } from "./feed.ts";
+import { Lanes } from "./lanes.ts";
+import { retryDelayMs } from "./retry-ladder.ts";
+import type { RunnerTelemetry } from "./runner-telemetry.ts";
+import type { TargetGate } from "./target-gate.ts";
+
+export interface RunnerBounds {
+  /** Of event data held in memory, per subscription. */
+  readonly bytesMax: number;
+  /** Events in hand per topic: waiting, in flight, parked behind a failing key, or settled ahead of one that is not. */
+  readonly inHandMax: number;
+}
+
+export interface RunnerOptions {
+  readonly subscription: Subscription;
+  readonly target: Target;
+  readonly store: EventStore;
+  readonly journal: DeliveryJournal;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly gate: TargetGate;
+  readonly telemetry: RunnerTelemetry;
+  readonly bounds: RunnerBounds;
+  /** The target said that it is gone for good. */
+  readonly onRetired: (reason: string) => void;
+}
+
+export type RunnerState = "active" | "paused" | "disabled" | "stopping";
+
+type Failure = Extract<DeliveryOutcome, { kind: "failed" | "refused" }>;
+
+/** Delivers to one subscription: takes events from its feeds, sends them lane by lane within its window, settles each once. */
+export class SubscriptionRunner implements FeedOwner {
+  readonly subscriptionId: string;
+  readonly timeoutMs: number;
+  readonly filter: SubscriptionFilter;
+  readonly feeds = new Map<string, Feed>();
+  readonly target: Target;
+  readonly #options: RunnerOptions;
+  readonly #lanes: Lanes;
+  readonly #window: DeliveryWindow;
+  readonly #retryTimers = new Map<DeliveryItem, Timer>();
+  /** What earlier lives of the process knew of events that will be read again. */
+  readonly #knownRetries = new Map<string, PendingRetry>();
+  #state: RunnerState;
+  #lastError: string | undefined;
+  readonly #redriven = new Set<DeliveryItem>();
+  readonly #fullFeeds = new Set<Feed>();
+  #isPumping = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: RunnerOptions, retries: readonly PendingRetry[]) {
+    const { subscription } = options;
+    this.#options = options;
+    this.subscriptionId = subscription.id;
+    this.timeoutMs = subscription.delivery.timeoutMs;
+    this.filter = new SubscriptionFilter(subscription);
+    this.target = options.target;
+    this.#state = subscription.state;
+    this.#lanes = new Lanes(subscription.delivery.ordered);
+    this.#window = new DeliveryWindow({ ...options, ...subscription, onOpen: () => this.pump() });
+    for (const retry of retries) this.#knownRetries.set(retryKey(retry), retry);
+  }
+
+  get state(): RunnerState {
+    return this.#state;
+  }
+
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  setState(state: RunnerState): void {
+    if (this.#state === "stopping") return;
+    this.#state = state;
+    this.pump();
+  }
+
+  hasRoom(feed: Feed): boolean {
+    const { bytesMax, inHandMax } = this.#options.bounds;
+    return (
+      this.#state === "active" && this.#lanes.byteCount < bytesMax && feed.inHandCount < inHandMax
+    );
+  }
+
+  becameFull(feed: Feed): void {
+    this.#fullFeeds.add(feed);
+    // Room may have come up while a page was handed out.
+    this.pump();
+  }
+
+  accept(item: DeliveryItem): void {
+    const isFirst = this.#lanes.add(item);
+    const known = this.#knownRetries.size > 0 ? this.#takeKnownRetry(item) : undefined;
+    if (known) item.attempts = known.attempts;
+    if (!isFirst) return;
+    if (known) {
+      this.#retryIn(item, this.#restoredDelayMs(known));
+      return;
+    }
+    this.#lanes.makeReady(item);
+    this.pump();
+  }
+
+  settledApart(feed: Feed): void {
+    this.#options.journal.moved(feed);
+  }
+
+  readingFailed(error: MeshError): void {
+    this.#lastError = `reading: ${error.message}`;
+  }
+
+  /** Sends a dead letter's event again, out of order. The outcome of the one attempt decides. */
+  redrive(stored: StoredEvent): Promise<DeliveryOutcome> {
+    return new Promise((resolve) => {
+      const place = { before: stored.position, index: 0 };
+      const item = new DeliveryItem(this, stored, { place, key: "" });
+      item.onRedriven = resolve;
+      this.#redriven.add(item);
+      this.#lanes.add(item);
+      this.#lanes.makeReady(item);
+      this.pump();
+    });
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    while (this.#state === "active" && this.#lanes.readyCount > 0 && this.#maySend()) {
+      const item = this.#lanes.takeReady();
+      if (item && !item.isSettled) this.#send(item);
+    }
+    this.#isPumping = false;
+    if (this.#fullFeeds.size > 0) this.#relieve();
+  }
+
+  ended(item: DeliveryItem, outcome: DeliveryOutcome): void {
+    this.#window.ended();
+    if (this.#window.inFlight === 0) this.#onIdle?.();
+    if (outcome.kind !== "aborted") this.#note(item, outcome);
+    if (item.onRedriven) this.#endRedriven(item, outcome);
+    else this.#conclude(item, outcome);
+    this.pump();
+  }
+
+  /** Reads and sends nothing new, waits for what is in flight until the deadline, then lets go of it. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.#state = "stopping";
+    await Promise.all([...this.feeds.values()].map((feed) => feed.stop()));
+    for (const timer of this.#retryTimers.values()) timer.cancel();
+    this.#window.stop();
+    if (this.#window.inFlight > 0 && !deadline.aborted) await this.#idle(deadline);
+    await this.target.stop();
+    for (const item of [...this.#redriven]) this.#endRedriven(item, { kind: "aborted" });
+  }
+
+  #endRedriven(item: DeliveryItem, outcome: DeliveryOutcome): void {
+    if (!this.#redriven.delete(item)) return;
+    this.#lanes.release(item);
+    item.onRedriven?.(outcome);
+  }
+
+  #maySend(): boolean {
+    return this.#options.journal.mayDeliver && this.#window.mayStart();
+  }
+
+  #send(item: DeliveryItem): void {
+    if (!item.stored) {
+      this.#loadParked(item);
+      return;
+    }
+    const { clock } = this.#options;
+    if (!item.isRedriven && isExpired(item.event, clock.wallMs())) {
+      this.#finish(item, "expired");
+      return;
+    }
+    item.attemptStartMs = clock.monotonicMs();
+    this.#window.started();
+    this.target.deliver(item);
+  }
+
+  #note(item: DeliveryItem, outcome: DeliveryOutcome): void {
+    const { telemetry, clock } = this.#options;
+    const status = "status" in outcome ? outcome.status : outcome.kind;
+    telemetry.attempted(status, clock.monotonicMs() - item.attemptStartMs);
+    if (outcome.kind === "failed") {
+      this.#window.breaker.onFailed();
+      if (outcome.retryAfterMs !== undefined) this.#options.gate.close(outcome.retryAfterMs);
+    } else this.#window.breaker.onAnswered();
+    if (outcome.kind !== "taken")
+      this.#lastError = "detail" in outcome ? `${status}: ${outcome.detail ?? ""}` : status;
+    if (outcome.kind === "taken" && item.stored)
+      telemetry.delivered(item.topic, clock.wallMs() - item.stored.entry.receivedMs);
+  }
+
+  #conclude(item: DeliveryItem, outcome: DeliveryOutcome): void {
+    switch (outcome.kind) {
+      case "taken": {
+        this.#finish(item, "delivered");
+        return;
+      }
+      case "failed": {
+        this.#failed(item, outcome);
+        return;
+      }
+      case "refused":
+        this.#addAttempt(item, outcome);
+        {
+          this.#giveUp(item, `the target refused it: ${outcome.status}`);
+          return;
+        }
+      case "retired":
+        this.#state = "disabled";
+        this.#lanes.makeReady(item);
+        {
+          this.#options.onRetired(`the target answered ${outcome.status}`);
+          return;
+        }
+      case "aborted": {
+        this.#lanes.makeReady(item);
+        return;
+      }
+    }
+  }
+
+  #failed(item: DeliveryItem, outcome: Failure & { kind: "failed" }): void {
+    const { delivery } = this.#options.subscription;
+    this.#addAttempt(item, outcome);
+    const count = item.attempts.length;
+    if (count >= delivery.maxAttempts) {
+      this.#giveUp(item, `${count} attempts failed, last ${outcome.status}`);
+      return;
+    }
+    const ladderMs = retryDelayMs(delivery.backoff, count, this.#options.chance);
+    const delayMs = Math.max(ladderMs, outcome.retryAfterMs ?? 0);
+    const { subscription, topic, position, key, attempts } = item;
+    const nextMs = this.#options.clock.wallMs() + delayMs;
+    this.#options.journal.retry({ subscription, topic, position, key, attempts, nextMs });
+    this.#moved(item);
+    this.#retryIn(item, delayMs);
+  }
+
+  #addAttempt(item: DeliveryItem, { status, detail }: Failure): void {
+    const { clock } = this.#options;
+    const durationMs = Math.round(clock.monotonicMs() - item.attemptStartMs);
+    const attempt = { atMs: Math.round(clock.wallMs()), durationMs, outcome: status, detail };
+    item.attempts = [...item.attempts, attempt];
+  }
+
+  #retryIn(item: DeliveryItem, delayMs: number): void {
+    this.#lanes.hold(item);
+    const timer = this.#options.clock.setTimer(delayMs, () => {
+      this.#retryTimers.delete(item);
+      this.#lanes.makeReady(item);
+      this.pump();
+    });
+    this.#retryTimers.set(item, timer);
+  }
+
+  #giveUp(item: DeliveryItem, reason: string): void {
+    const { stored } = item;
+    if (!stored) {
+      this.#finish(item, "trimmed");
+      return;
+    }
+    const { journal, clock, telemetry } = this.#options;
+    journal.deadLetter(deadLetterOf(item, stored, { reason, atMs: clock.wallMs() }));
+    telemetry.deadLettered(item.topic);
+    this.#finish(item, "deadLettered");
+  }
+
+  /** One event is over, for good: cursor, record and lane move together. */
+  #finish(item: DeliveryItem, settlement: Settlement): void {
+    const { journal } = this.#options;
+    if (item.attempts.length > 0) journal.retryDone(item);
+    if (settlement !== "trimmed") journal.record(this.#recordOf(item, settlement));
+    item.feed?.settle(item, settlement);
+    this.#moved(item);
+    this.#lanes.release(item);
+  }
+
+  #recordOf(item: DeliveryItem, settlement: Exclude<Settlement, "trimmed">): DeliveryRecord {
+    const { clock } = this.#options;
+    const durationMs =
+      settlement === "expired" ? 0 : Math.round(clock.monotonicMs() - item.attemptStartMs);
+    return {
+      subscription: item.subscription,
+      topic: item.topic,
+      position: item.position,
+      outcome: settlement === "deadLettered" ? "dead-lettered" : settlement,
+      attempts: item.attempts.length + (settlement === "delivered" ? 1 : 0),
+      atMs: Math.round(clock.wallMs()),
+      durationMs,
+    };
+  }
+
+  #moved(item: DeliveryItem): void {
+    if (item.feed) this.#options.journal.moved(item.feed);
+  }
+
+  #takeKnownRetry(item: DeliveryItem): PendingRetry | undefined {
+    const key = retryKey(item);
+    const known = this.#knownRetries.get(key);
+    this.#knownRetries.delete(key);
+    return known;
+  }
+
+  /** By the wall clock, which may have jumped while the process was away: never longer than the ladder's longest wait. */
+  #restoredDelayMs(known: PendingRetry): number {
+    const { maxMs } = this.#options.subscription.delivery.backoff;
+    return Math.min(Math.max(0, known.nextMs - this.#options.clock.wallMs()), maxMs);
+  }
+
+  /** Lets full feeds read on when there is room worth a read; at the bound of events in hand the oldest may be given up. */
+  #relieve(): void {
+    const { bytesMax, inHandMax } = this.#options.bounds;
+    if (this.#state !== "active" || this.#lanes.byteCount * 2 > bytesMax) return;
+    for (const feed of [...this.#fullFeeds]) {
+      if (feed.inHandCount >= inHandMax) this.#giveUpOldest(feed);
+      if (feed.inHandCount * 10 > inHandMax * 9) continue;
+      this.#fullFeeds.delete(feed);
+      feed.roomMade();
+    }
+  }
+
+  #giveUpOldest(feed: Feed): void {
+    if (this.#options.subscription.delivery.whenBlocked !== "dead-letter") return;
+    const oldest = feed.oldest;
+    const timer = oldest instanceof DeliveryItem ? this.#retryTimers.get(oldest) : undefined;
+    if (!timer || !(oldest instanceof DeliveryItem)) return;
+    timer.cancel();
+    this.#retryTimers.delete(oldest);
+    this.#giveUp(oldest, "its key failed for so long that too many events waited behind it");
+    // What waited behind it may go now; on a later turn, since the feeds are being looked through.
+    this.#options.clock.setTimer(0, () => this.pump());
+  }
+
+  #loadParked(item: DeliveryItem): void {
+    this.#window.occupy();
+    const { store, clock } = this.#options;
+    void store
+      .read(item.topic, item.before, { countMax: 1, bytesMax: 1 })
+      .then(({ events: [stored] }) => {
+        if (stored?.position !== item.position) {
+          this.#finish(item, "trimmed");
+          return;
+        }
+        item.load(stored);
+        this.#lanes.loaded(item);
+        this.#lanes.makeReady(item);
+      })
+      .catch((error: unknown) => {
+        if (MeshError.is(error, "POSITION_TRIMMED")) {
+          this.#finish(item, "trimmed");
+          return;
+        }
+        this.readingFailed(MeshError.from(error));
+        clock.setTimer(failedLoadMs, () => {
+          this.#lanes.makeReady(item);
+          this.pump();
+        });
+      })
+      .finally(() => {
+        this.#window.ended();
+        if (this.#window.inFlight === 0) this.#onIdle?.();
+        this.pump();
+      });
+  }
+
+  #idle(deadline: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      deadline.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}
+
+const failedLoadMs = 250;
+
+function retryKey({ topic, position }: { topic: string; position: string }): string {
+  return `${topic}\0${position}`;
+}

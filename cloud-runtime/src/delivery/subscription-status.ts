@@ -1,0 +1,72 @@
+import type { Subscription } from "../metadata/metadata.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { noCounts } from "./subscription-starts.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+
+/** A subscription's books since its start: matchable = the five ways to be settled + pending + difference, which is 0. */
+export interface SubscriptionBooks {
+  readonly id: string;
+  /** The topic or pattern that it takes. */
+  readonly topic: string;
+  readonly matchable: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly expired: number;
+  readonly deadLettered: number;
+  readonly trimmed: number;
+  readonly pending: number;
+  readonly difference: number;
+}
+
+export interface SubscriptionStatus {
+  readonly state: Subscription["state"];
+  readonly stateReason?: string | undefined;
+  /** Events stored and not settled yet. */
+  readonly lag: number;
+  readonly delivered: number;
+  readonly filtered: number;
+  readonly expired: number;
+  readonly deadLettered: number;
+  readonly trimmed: number;
+  readonly lastError: string | undefined;
+}
+
+export async function booksOf(
+  dispatcher: Dispatcher,
+  store: EventStore,
+  subscription: Subscription,
+): Promise<SubscriptionBooks> {
+  let [matchable, pending] = [0, 0];
+  const sum = { ...noCounts };
+  for (const [topic, feed] of dispatcher.runner(subscription.id)?.feeds ?? []) {
+    const { stored } = await store.bounds(topic);
+    // No wait between these: they are of one moment. What was stored since the bounds were read is not part of it.
+    const { tracker } = feed;
+    const end = Math.max(stored, tracker.index);
+    matchable += end - tracker.startIndex;
+    pending += end - tracker.index - tracker.restoredCount + tracker.unsettledCount;
+    const counts = tracker.counts();
+    sum.delivered += counts.delivered;
+    sum.filtered += counts.filtered;
+    sum.expired += counts.expired;
+    sum.deadLettered += counts.deadLettered;
+    sum.trimmed += counts.trimmed;
+  }
+  const { delivered, filtered, expired, deadLettered, trimmed } = sum;
+  const accounted = delivered + filtered + expired + deadLettered + trimmed + pending;
+  const { id, topic } = subscription;
+  return { id, topic, matchable, ...sum, pending, difference: matchable - accounted };
+}
+
+export async function statusOf(
+  dispatcher: Dispatcher,
+  store: EventStore,
+  subscription: Subscription,
+): Promise<SubscriptionStatus> {
+  const books = await booksOf(dispatcher, store, subscription);
+  const { delivered, filtered, expired, deadLettered, trimmed, pending } = books;
+  const { state, stateReason } = subscription;
+  const lastError = dispatcher.runner(subscription.id)?.lastError;
+  const counts = { delivered, filtered, expired, deadLettered, trimmed };
+  return { state, stateReason, lag: pending, ...counts, lastError };
+}

@@ -1,0 +1,80 @@
+import { MeshError, strictObject } from "@fleetmesh/core";
+import type { Principal } from "@fleetmesh/door";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { withEvent } from "../api/event-page.ts";
+import type { DeadLetterChoice, Redrive } from "../delivery/redrive.ts";
+import type { DeadLetter, DeliveryStore } from "../store/delivery-store.ts";
+
+export interface DeadLetterRoutesOptions {
+  readonly deliveries: DeliveryStore;
+  readonly redrive: Redrive;
+  readonly principalOf: (request: FastifyRequest) => Principal;
+}
+
+const listQuery = z.object({
+  subscription: z.string().max(200).optional(),
+  topic: z.string().max(200).optional(),
+  after: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(500).default(100),
+});
+const choiceBody = strictObject({
+  ids: z.array(z.string().max(200)).min(1).max(10_000).optional(),
+  subscription: z.string().max(200).optional(),
+  topic: z.string().max(200).optional(),
+  all: z.literal(true).optional(),
+}).refine(
+  ({ ids, subscription, topic, all }) => Boolean(ids ?? subscription ?? topic ?? all),
+  'say which: "ids", "subscription", "topic" or "all": true',
+);
+
+/** `/v1/dead-letters`: an operator sees and handles those of topics that the token may read. */
+export function registerDeadLetterRoutes(
+  app: FastifyInstance,
+  { deliveries, redrive, principalOf }: DeadLetterRoutesOptions,
+): void {
+  app.get("/v1/dead-letters", async (request, reply) => {
+    const principal = operatorOf(principalOf(request));
+    const letters = await deliveries.deadLetters(listQuery.parse(request.query));
+    const shown = letters.filter(({ topic }) => principal.maySubscribe(topic)).map(letterJson);
+    const next = letters.at(-1)?.id;
+    const tail = next === undefined ? "]}" : `],"next":${JSON.stringify(next)}}`;
+    const parts = shown.flatMap((part, at) => (at === 0 ? [part] : [Buffer.from(","), part]));
+    const body = Buffer.concat([Buffer.from('{"deadLetters":['), ...parts, Buffer.from(tail)]);
+    return reply.type("application/json").send(body);
+  });
+  app.get("/v1/dead-letters/groups", async (request) => {
+    operatorOf(principalOf(request));
+    return { groups: await deliveries.deadLetterGroups() };
+  });
+  app.post("/v1/dead-letters/redrive", async (request, reply) => {
+    const accepted = await redrive.request(choiceOf(request, principalOf(request)));
+    return reply.code(202).send({ accepted });
+  });
+  app.post("/v1/dead-letters/discard", async (request) => {
+    return { discarded: await redrive.discard(choiceOf(request, principalOf(request))) };
+  });
+}
+
+function choiceOf(request: FastifyRequest, principal: Principal): DeadLetterChoice {
+  operatorOf(principal);
+  const { ids, subscription, topic } = choiceBody.parse(request.body);
+  return {
+    ids,
+    subscription,
+    topic,
+    isPermitted: (letter) => principal.maySubscribe(letter.topic),
+  };
+}
+
+function operatorOf(principal: Principal): Principal {
+  if (principal.isOperator) return principal;
+  throw new MeshError("NOT_PERMITTED", "Only an operator's token permits this");
+}
+
+function letterJson(letter: DeadLetter): Buffer {
+  const { id, subscription, topic, position, atMs, reason, attempts, origin, entry } = letter;
+  const at = new Date(atMs).toISOString();
+  const facts = { id, subscription, topic, position, at, reason, attempts, origin };
+  return withEvent(entry.event, facts);
+}

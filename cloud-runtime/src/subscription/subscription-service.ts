@@ -1,0 +1,174 @@
+import { isTopic, MeshError, type Chance, type Clock } from "@fleetmesh/core";
+import type { Principal } from "@fleetmesh/door";
+import type { Dispatcher } from "../delivery/dispatcher.ts";
+import { sendTestEvent, type TestResult } from "../delivery/test-delivery.ts";
+import { statusOf, type SubscriptionStatus } from "../delivery/subscription-status.ts";
+import { admitTopicFor } from "../ingress/topic-admission.ts";
+import type { Metadata, Subscription } from "../metadata/metadata.ts";
+import { subscriptionUnknown } from "../metadata/metadata-state.ts";
+import type { EventStore } from "../store/event-store.ts";
+import { assertPublicHost, assertResolvesPublic, hostOf } from "../target/address-guard.ts";
+import { parseSubscription } from "./subscription-api.ts";
+import type { SubscriptionBody } from "./subscription-schema.ts";
+import { mayReadAll } from "./topic-permission.ts";
+
+export interface SubscriptionServiceOptions {
+  readonly metadata: Metadata;
+  readonly dispatcher: Dispatcher;
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly allowPrivateSinks: boolean;
+  /** This node's name, shown in a subscription's status. */
+  readonly node: string;
+}
+
+/**
+ * What may be done with subscriptions, and by whom: managing them takes an operator who may read the topic.
+ * Permission is judged before existence.
+ */
+export class SubscriptionService {
+  readonly #options: SubscriptionServiceOptions;
+
+  constructor(options: SubscriptionServiceOptions) {
+    this.#options = options;
+  }
+
+  list(principal: Principal): readonly Subscription[] {
+    return this.#options.metadata
+      .subscriptions()
+      .filter(({ topic }) => mayReadAll(principal, topic));
+  }
+
+  get(principal: Principal, id: string): Subscription {
+    const kept = this.#options.metadata.subscription(id);
+    const isVisible = kept ? mayReadAll(principal, kept.topic) : mayReadAll(principal, ">");
+    if (!isVisible) throw notPermitted(`to see the subscription "${id}"`);
+    if (!kept) throw subscriptionUnknown(id);
+    return kept;
+  }
+
+  async create(principal: Principal, body: unknown): Promise<Subscription> {
+    assertOperator(principal);
+    const wanted = parseSubscription(body);
+    await this.#assertAllowed(principal, wanted);
+    const { metadata, dispatcher, chance, clock } = this.#options;
+    const id = wanted.id ?? chance.uuid();
+    if (metadata.subscription(id))
+      throw new MeshError("SUBSCRIPTION_EXISTS", `The subscription "${id}" exists already`);
+
+    const createdMs = Math.floor(clock.wallMs());
+    const fresh: Subscription = { ...specOf(wanted), id, state: "active", revision: 1, createdMs };
+    // The start is durable before the subscription is, and both before the answer: nothing published after it is missed.
+    const starts = await dispatcher.prepare(fresh, wanted.start);
+    await metadata.putSubscription({ ...fresh, starts: starts.counts });
+    await dispatcher.settled();
+    return this.#kept(id);
+  }
+
+  async replace(principal: Principal, id: string, body: unknown): Promise<Subscription> {
+    const kept = this.#managed(principal, id);
+    const wanted = parseSubscription(body, kept);
+    if (wanted.id !== undefined && wanted.id !== id)
+      throw new MeshError("SUBSCRIPTION_INVALID", "id: cannot be changed");
+    await this.#assertAllowed(principal, wanted);
+    const { state, stateReason, createdMs, revision } = kept;
+    const spec = specOf(wanted);
+    const changed: Subscription = {
+      ...spec,
+      id,
+      state,
+      stateReason,
+      createdMs,
+      revision: revision + 1,
+    };
+    const more = await this.#options.dispatcher.prepareMore(changed);
+    const starts = { ...more.counts, ...kept.starts };
+    return this.#put({ ...changed, starts });
+  }
+
+  async remove(principal: Principal, id: string): Promise<void> {
+    this.#managed(principal, id);
+    await this.#options.metadata.removeSubscription(id);
+    await this.#options.dispatcher.settled();
+  }
+
+  async setState(
+    principal: Principal,
+    id: string,
+    state: "active" | "paused",
+  ): Promise<Subscription> {
+    const kept = this.#managed(principal, id);
+    if (kept.state === state) return kept;
+    return this.#put({ ...kept, state, stateReason: undefined, revision: kept.revision + 1 });
+  }
+
+  test(principal: Principal, id: string): Promise<TestResult> {
+    const kept = this.#managed(principal, id);
+    const { dispatcher, clock, chance } = this.#options;
+    return sendTestEvent(dispatcher, kept, { clock, chance });
+  }
+
+  status(principal: Principal, id: string): Promise<SubscriptionStatus & { node: string }> {
+    const kept = this.get(principal, id);
+    const { dispatcher, store, node } = this.#options;
+    return statusOf(dispatcher, store, kept).then((status) => ({ ...status, node }));
+  }
+
+  async #put(changed: Subscription): Promise<Subscription> {
+    await this.#options.metadata.putSubscription(changed);
+    await this.#options.dispatcher.settled();
+    return this.#kept(changed.id);
+  }
+
+  #kept(id: string): Subscription {
+    const kept = this.#options.metadata.subscription(id);
+    if (!kept) throw subscriptionUnknown(id);
+    return kept;
+  }
+
+  #managed(principal: Principal, id: string): Subscription {
+    assertOperator(principal);
+    return this.get(principal, id);
+  }
+
+  async #assertAllowed(principal: Principal, { topic, sink }: SubscriptionBody): Promise<void> {
+    if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
+    const host = hostOf(new URL(sink));
+    if (!this.#options.allowPrivateSinks) {
+      assertPublicHost(host);
+      await assertResolvesPublic(host);
+    }
+    if (isTopic(topic)) await admitTopicFor(this.#options.metadata, principal, topic);
+  }
+}
+
+type Spec = Omit<Subscription, "id" | "state" | "revision" | "createdMs">;
+
+/** What of a body is kept: `start` is used once, and a credential has only fields with a value. */
+function specOf(body: SubscriptionBody): Spec {
+  const { topic, consumergroup, source, types, filters, sink } = body;
+  const { protocol, protocolsettings, sinkcredential, delivery } = body;
+  const credential = sinkcredential && {
+    sinkcredential: Object.fromEntries(
+      Object.entries(sinkcredential).flatMap(([name, value]) =>
+        value === undefined ? [] : [[name, value] as const],
+      ),
+    ),
+  };
+  const sent = { topic, consumergroup, filters, sink, protocol, protocolsettings, delivery };
+  return {
+    ...sent,
+    ...(source !== undefined && { source }),
+    ...(types && { types }),
+    ...credential,
+  };
+}
+
+function assertOperator(principal: Principal): void {
+  if (!principal.isOperator) throw notPermitted("to manage subscriptions");
+}
+
+function notPermitted(what: string): MeshError {
+  return new MeshError("NOT_PERMITTED", `The token does not permit ${what}`);
+}

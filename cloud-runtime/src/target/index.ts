@@ -1,0 +1,16 @@
+import type { Subscription } from "../metadata/metadata.ts";
+import { HttpTarget, type HttpTargetOptions } from "./http-target.ts";
+import type { Target, TargetFactory } from "./target.ts";
+
+type Protocol = Subscription["protocol"];
+
+/** Every kind of target, by the subscription's protocol. */
+const targets: Readonly<
+  Record<Protocol, (subscription: Subscription, options: HttpTargetOptions) => Target>
+> = {
+  HTTP: (subscription, options) => new HttpTarget(subscription, options),
+};
+
+export function createTargetFactory(options: HttpTargetOptions): TargetFactory {
+  return (subscription) => targets[subscription.protocol](subscription, options);
+}
