@@ -54,14 +54,18 @@ export class Vehicle implements Part {
     const { signal } = this.#stopping;
     const periodMs = 1000 / rate;
     let dueMs = clock.monotonicMs();
-    while (!signal.aborted) {
+    while (!this.#isStopping()) {
       // After a wait for the sink or a suspended machine the vehicle goes on from now rather than making up for it.
       dueMs = Math.max(dueMs + periodMs, clock.monotonicMs());
       await sleep(clock, dueMs - clock.monotonicMs(), signal);
-      if (signal.aborted) return;
+      if (this.#isStopping()) return;
       for (const { topic, event } of advance(periodMs / 1000, clock.wallMs()))
         await this.#send(topic, event);
     }
+  }
+
+  #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   async #send(topic: string, event: MeshEvent): Promise<void> {

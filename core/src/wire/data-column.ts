@@ -5,7 +5,7 @@ import { readNumbers, writeNumbers } from "./number-column.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { SectionWriter } from "./section-writer.ts";
 import { readSlot, writeSlot } from "./slot-column.ts";
-import { splitJson } from "./split-json.ts";
+import { skeletonOf } from "./split-json.ts";
 import { readTexts, writeTexts } from "./text-column.ts";
 import { wireInvalid } from "./wire-invalid.ts";
 
@@ -15,7 +15,6 @@ import { wireInvalid } from "./wire-invalid.ts";
  * its skeleton as a text with NUL for each slot, then its slots (slot-column.ts).
  */
 const dataKinds: readonly DataKind[] = ["json", "text", "binary"];
-const nowhere = 0;
 const raw = 1;
 const firstTemplate = 2;
 const templateCountMax = 64;
@@ -26,51 +25,50 @@ export function writeData(out: SectionWriter, events: readonly MeshEvent[]): voi
   const kinds = Float64Array.from(events, (event) => dataKinds.indexOf(event.dataKind));
   const templates = new Templates();
   const raws: string[] = [];
-  const places = Float64Array.from(events, ({ data, dataKind }) => {
-    if (data === undefined) return nowhere;
-    const text = bytesToByteText(data);
-    const template = dataKind === "json" ? templates.take(text) : undefined;
-    if (template !== undefined) return firstTemplate + template;
-    raws.push(text);
-    return raw;
+  const places = new Float64Array(events.length);
+  events.forEach(({ data, dataKind }, row) => {
+    if (data === undefined) return;
+    const template = dataKind === "json" ? templates.take(data) : undefined;
+    if (template === undefined) raws.push(bytesToByteText(data));
+    places[row] = template === undefined ? raw : firstTemplate + template;
   });
   writeNumbers(out.numbers, kinds);
   writeNumbers(out.numbers, places);
   writeTexts(out, raws);
   out.numbers.varint(templates.all.length);
   for (const template of templates.all) {
-    out.text(template.pieces.join("\0"));
+    out.text(bytesToByteText(template.skeleton));
     for (let slot = 0; slot < template.slotCount; slot += 1) writeSlot(out, template, slot);
   }
 }
 
-/** The skeletons met in one batch; those of the last events are tried first. */
+/** The skeletons met in one batch; that of the last event is tried first. */
 class Templates {
   readonly all: JsonTemplate[] = [];
   readonly #bySkeleton = new Map<string, number>();
   #last = 0;
 
-  /** The number of the template that took the text; undefined when it has to go raw. */
-  take(text: string): number | undefined {
+  /** The number of the template that took the bytes; undefined when they have to go raw. */
+  take(bytes: Uint8Array): number | undefined {
     const { all } = this;
-    if (all[this.#last]?.take(text)) return this.#last;
+    if (all[this.#last]?.take(bytes)) return this.#last;
     const tried = Math.min(all.length, triedMax);
     for (let number = 0; number < tried; number += 1)
-      if (number !== this.#last && all[number]?.take(text)) return (this.#last = number);
-    const pieces = splitJson(text);
-    return pieces === undefined ? undefined : this.#takeBySkeleton(text, pieces);
+      if (number !== this.#last && all[number]?.take(bytes)) return (this.#last = number);
+    const skeleton = skeletonOf(bytes);
+    return skeleton === undefined ? undefined : this.#takeBySkeleton(bytes, skeleton);
   }
 
-  #takeBySkeleton(text: string, pieces: readonly string[]): number | undefined {
-    const skeleton = pieces.join("\0");
-    let number = this.#bySkeleton.get(skeleton);
+  #takeBySkeleton(bytes: Uint8Array, skeleton: Uint8Array): number | undefined {
+    const key = bytesToByteText(skeleton);
+    let number = this.#bySkeleton.get(key);
     if (number === undefined) {
       if (this.all.length === templateCountMax) return undefined;
-      number = this.all.push(new JsonTemplate(pieces)) - 1;
-      this.#bySkeleton.set(skeleton, number);
+      number = this.all.push(new JsonTemplate(skeleton)) - 1;
+      this.#bySkeleton.set(key, number);
     }
     this.#last = number;
-    return this.all[number]?.take(text) === true ? number : undefined;
+    return this.all[number]?.take(bytes) === true ? number : undefined;
   }
 }
 

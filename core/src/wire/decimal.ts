@@ -14,38 +14,34 @@ const point = 0x2e;
 const zero = 0x30;
 
 /**
- * Reads `text[start, end)` when it is a decimal number whose spelling follows from its mantissa and its number of
+ * Reads `bytes[start, end)` when it is a decimal number whose spelling follows from its mantissa and its number of
  * fraction digits: no exponent, no needless zero in front, no minus before zero, at most 15 digits.
  */
 export function parseDecimal(
-  text: string,
-  bounds: readonly [number, number],
+  bytes: Uint8Array,
+  [start, end]: readonly [number, number],
   into: Decimal,
 ): boolean {
-  const [start, end] = bounds;
-  const isNegative = text.charCodeAt(start) === minus;
-  const first = isNegative ? start + 1 : start;
+  const first = bytes[start] === minus ? start + 1 : start;
   let mantissa = 0;
   let pointAt = end;
   for (let at = first; at < end; at += 1) {
-    const code = text.charCodeAt(at);
-    if (code === point && pointAt === end && at > first) {
-      pointAt = at;
-      continue;
-    }
-    const digit = code - zero;
-    if (digit < 0 || digit > 9) return false;
-    mantissa = mantissa * 10 + digit;
+    const digit = (bytes[at] ?? 0) - zero;
+    if (digit >= 0 && digit <= 9) mantissa = mantissa * 10 + digit;
+    else if (bytes[at] === point && pointAt === end) pointAt = at;
+    else return false;
   }
   const wholeDigits = pointAt - first;
-  const fractionDigits = pointAt === end ? 0 : end - pointAt - 1;
-  if (wholeDigits === 0 || wholeDigits + fractionDigits > digitsMax) return false;
-  if (pointAt === end - 1) return false;
-  if (wholeDigits > 1 && text.charCodeAt(first) === zero) return false;
-  if (isNegative && mantissa === 0) return false;
-  into.mantissa = isNegative ? -mantissa : mantissa;
+  const fractionDigits = Math.max(0, end - pointAt - 1);
+  if (pointAt === end - 1 || wholeDigits + fractionDigits > digitsMax) return false;
+  if (!hasOnlyNeededDigits(wholeDigits, bytes[first] === zero)) return false;
+  into.mantissa = first > start ? -mantissa : mantissa;
   into.fractionDigits = fractionDigits;
-  return true;
+  return !Object.is(into.mantissa, -0);
+}
+
+function hasOnlyNeededDigits(wholeDigits: number, startsWithZero: boolean): boolean {
+  return wholeDigits === 1 || (wholeDigits > 1 && !startsWithZero);
 }
 
 /** The spelling with exactly so many fraction digits. */

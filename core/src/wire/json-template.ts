@@ -2,34 +2,38 @@ import { scalarEnd } from "./split-json.ts";
 
 /** JSON texts of one skeleton: the rows that matched, and where their scalars are. */
 export class JsonTemplate {
-  readonly pieces: readonly string[];
+  readonly skeleton: Uint8Array;
   readonly slotCount: number;
-  readonly rows: string[] = [];
+  readonly rows: Uint8Array[] = [];
   /** Start and end of each scalar, row after row. */
   readonly bounds: number[] = [];
 
-  constructor(pieces: readonly string[]) {
-    this.pieces = pieces;
-    this.slotCount = pieces.length - 1;
+  constructor(skeleton: Uint8Array) {
+    this.skeleton = skeleton;
+    this.slotCount = skeleton.reduce((count, byte) => (byte === 0 ? count + 1 : count), 0);
   }
 
-  /** Takes the text as a row when it is this skeleton with scalars in its slots. */
-  take(text: string): boolean {
-    const { pieces, bounds } = this;
+  /** Takes the text as a row when it is exactly this skeleton with scalars in its slots. */
+  take(bytes: Uint8Array): boolean {
+    const { skeleton, bounds } = this;
     const taken = bounds.length;
     let at = 0;
-    for (let slot = 0; slot < pieces.length; slot += 1) {
-      const piece = pieces[slot] ?? "";
-      if (!text.startsWith(piece, at)) break;
-      at += piece.length;
-      if (slot === this.slotCount) {
-        if (at !== text.length) break;
-        this.rows.push(text);
-        return true;
+    for (let index = 0; index < skeleton.length; index += 1) {
+      const byte = skeleton[index];
+      if (byte === 0) {
+        const end = scalarEnd(bytes, at);
+        bounds.push(at, end);
+        at = end;
+      } else if (at < bytes.length && bytes[at] === byte) {
+        at += 1;
+      } else {
+        bounds.length = taken;
+        return false;
       }
-      const end = scalarEnd(text, at);
-      bounds.push(at, end);
-      at = end;
+    }
+    if (at === bytes.length) {
+      this.rows.push(bytes);
+      return true;
     }
     bounds.length = taken;
     return false;

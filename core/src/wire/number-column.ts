@@ -1,6 +1,6 @@
 import type { BitReader } from "./bit-reader.ts";
 import type { BitWriter } from "./bit-writer.ts";
-import { riceCost, RiceReader, startOf, writeRice } from "./rice.ts";
+import { bitLength, lowBitsMax, riceCost, RiceReader, startOf, writeRice } from "./rice.ts";
 import { wireInvalid } from "./wire-invalid.ts";
 
 /**
@@ -16,7 +16,7 @@ import { wireInvalid } from "./wire-invalid.ts";
  */
 export const columnValueMax = 1e15;
 const coding = { constant: 0, rice: 1, runs: 2, dictionary: 3 } as const;
-const orders = [0, 1, 2] as const;
+const orderMax = 2;
 const dictionaryMax = 64;
 
 interface Plan {
@@ -30,43 +30,61 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
     if (values.length > 0) writeSigned(out, values[0] ?? 0);
     return;
   }
-  let best = dictionaryPlan(values);
-  for (const order of orders) {
-    if (order >= values.length) break;
-    const zigzags = zigzagDifferences(values, order);
-    for (const plan of [ricePlan(values, order, zigzags), runsPlan(values, order, zigzags)])
-      if (best === undefined || plan.cost < best.cost) best = plan;
-  }
-  best?.write(out);
+  const { order, zigzags } = bestOrder(values);
+  let best = ricePlan(values, order, zigzags);
+  for (const plan of [runsPlan(values, order, zigzags), dictionaryPlan(values)])
+    if (plan !== undefined && plan.cost < best.cost) best = plan;
+  best.write(out);
 }
 
-/** About how many bits the column takes, by the cheapest of the Rice codes. */
+/** About how many bits the column takes in Rice code. */
 export function riceColumnCost(values: Float64Array): number {
-  let cost = Infinity;
-  for (const order of orders) {
-    if (order >= values.length) break;
-    cost = Math.min(cost, ricePlan(values, order, zigzagDifferences(values, order)).cost);
+  const { order, zigzags } = bestOrder(values);
+  return ricePlan(values, order, zigzags).cost;
+}
+
+interface Differences {
+  readonly order: number;
+  readonly zigzags: Float64Array;
+}
+
+/** The order whose numbers are shortest: near enough to the cost in code, and much cheaper to find. */
+function bestOrder(values: Float64Array): Differences {
+  let best: Differences = { order: 0, zigzags: zigzagDifferences(values, 0) };
+  let bestLength = totalLength(best.zigzags);
+  for (let order = 1; order <= orderMax && order < values.length; order += 1) {
+    const zigzags = zigzagDifferences(values, order);
+    const length = totalLength(zigzags);
+    if (length < bestLength) {
+      best = { order, zigzags };
+      bestLength = length;
+    }
   }
-  return cost;
+  return best;
+}
+
+function totalLength(zigzags: Float64Array): number {
+  let total = 0;
+  for (let index = 0; index < zigzags.length; index += 1) total += bitLength(zigzags[index] ?? 0);
+  return total;
 }
 
 function isConstant(values: Float64Array): boolean {
   const first = values[0];
-  for (const value of values) if (value !== first) return false;
+  for (let row = 1; row < values.length; row += 1) if (values[row] !== first) return false;
   return true;
 }
 
 /** The values behind the heads: differences of the order, zigzagged. */
 function zigzagDifferences(values: Float64Array, order: number): Float64Array {
   const result = new Float64Array(values.length - order);
-  let last = values[0] ?? 0;
-  let lastDelta = (values[1] ?? 0) - last;
-  if (order === 0) return values.map(zigzag);
-  if (order === 2) last = values[1] ?? 0;
+  let last = values[order - 1] ?? 0;
+  let lastDelta = order === 2 ? last - (values[0] ?? 0) : 0;
   for (let index = order; index < values.length; index += 1) {
     const value = values[index] ?? 0;
     const delta = value - last;
-    result[index - order] = zigzag(order === 1 ? delta : delta - lastDelta);
+    if (order === 0) result[index] = zigzag(value);
+    else result[index - order] = zigzag(order === 1 ? delta : delta - lastDelta);
     last = value;
     lastDelta = delta;
   }
@@ -86,8 +104,10 @@ function ricePlan(values: Float64Array, order: number, zigzags: Float64Array): P
   };
 }
 
-function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): Plan {
+/** Undefined where zeros are too few to pay. */
+function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): Plan | undefined {
   const { lengths, others } = runsOf(zigzags);
+  if (others.length * 2 > zigzags.length) return undefined;
   const lengthStart = startOf(lengths);
   const otherStart = startOf(others);
   return {
@@ -110,7 +130,8 @@ function runsOf(zigzags: Float64Array): { lengths: Float64Array; others: Float64
   const others = new Float64Array(zigzags.length);
   let runs = 0;
   let zeros = 0;
-  for (const value of zigzags) {
+  for (let index = 0; index < zigzags.length; index += 1) {
+    const value = zigzags[index] ?? 0;
     if (value === 0) {
       zeros += 1;
       continue;
@@ -126,7 +147,8 @@ function runsOf(zigzags: Float64Array): { lengths: Float64Array; others: Float64
 
 function dictionaryPlan(values: Float64Array): Plan | undefined {
   const numbers = new Map<number, number>();
-  for (const value of values) {
+  for (let row = 0; row < values.length; row += 1) {
+    const value = values[row] ?? 0;
     if (numbers.has(value)) continue;
     if (numbers.size === dictionaryMax) return undefined;
     numbers.set(value, numbers.size);
@@ -231,7 +253,7 @@ function readRuns(input: BitReader, values: Float64Array, order: number): void {
 
 function readStart(input: BitReader): number {
   const start = input.bits(5);
-  if (start > 24) throw wireInvalid("a Rice code starts beyond 24 bits");
+  if (start > lowBitsMax) throw wireInvalid(`a Rice code starts beyond ${lowBitsMax} bits`);
   return start;
 }
 

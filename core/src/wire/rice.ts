@@ -7,8 +7,10 @@ import type { BitWriter } from "./bit-writer.ts";
  * without any table. Twelve one bits announce an outlier: 6 bits hold its length - 1, then come its bits.
  */
 const unaryMax = 12;
-const lowBitsMax = 24;
+export const lowBitsMax = 20;
 const memory = 16;
+/** From here on a number is an outlier at any k; below it all arithmetic is of 32-bit integers. */
+const outlierMin = unaryMax << lowBitsMax;
 
 /** The mean that both sides follow. */
 class RiceMean {
@@ -17,23 +19,25 @@ class RiceMean {
   lowBits: number;
 
   constructor(lowBits: number) {
-    this.#sum = 2 ** lowBits;
+    this.#sum = 1 << lowBits;
     this.lowBits = lowBits;
   }
 
   /** Takes part in the mean with at most what unary can tell: one outlier does not spoil what follows. */
   add(value: number): void {
-    const most = unaryMax * 2 ** this.lowBits;
-    this.#sum += value > most ? most : value;
-    this.#count += 1;
-    if (this.#count >= memory) {
-      this.#sum = Math.floor(this.#sum / 2);
-      this.#count >>= 1;
+    let lowBits = this.lowBits;
+    const most = unaryMax << lowBits;
+    let sum = this.#sum + (value > most ? most : value);
+    let count = this.#count + 1;
+    if (count >= memory) {
+      sum >>= 1;
+      count >>= 1;
     }
-    while (this.lowBits < lowBitsMax && this.#count * 2 ** this.lowBits < this.#sum)
-      this.lowBits += 1;
-    while (this.lowBits > 0 && this.#count * 2 ** (this.lowBits - 1) >= this.#sum)
-      this.lowBits -= 1;
+    while (lowBits < lowBitsMax && count << lowBits < sum) lowBits += 1;
+    while (lowBits > 0 && count << (lowBits - 1) >= sum) lowBits -= 1;
+    this.#sum = sum;
+    this.#count = count;
+    this.lowBits = lowBits;
   }
 }
 
@@ -50,9 +54,10 @@ export function startOf(values: Float64Array): number {
 export function riceCost(values: Float64Array, start: number): number {
   const mean = new RiceMean(start);
   let cost = 0;
-  for (const value of values) {
-    const upper = Math.floor(value / 2 ** mean.lowBits);
-    cost += upper < unaryMax ? upper + 1 + mean.lowBits : unaryMax + 6 + lengthOf(value);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] ?? 0;
+    const upper = value < outlierMin ? value >> mean.lowBits : unaryMax;
+    cost += upper < unaryMax ? upper + 1 + mean.lowBits : unaryMax + 6 + bitLength(value);
     mean.add(value);
   }
   return cost;
@@ -60,16 +65,17 @@ export function riceCost(values: Float64Array, start: number): number {
 
 export function writeRice(out: BitWriter, values: Float64Array, start: number): void {
   const mean = new RiceMean(start);
-  for (const value of values) {
-    const scale = 2 ** mean.lowBits;
-    const upper = Math.floor(value / scale);
+  for (let index = 0; index < values.length; index += 1) {
+    const value = values[index] ?? 0;
+    const { lowBits } = mean;
+    const upper = value < outlierMin ? value >> lowBits : unaryMax;
     if (upper < unaryMax) {
       out.bits((1 << upper) - 1, upper + 1);
-      out.bits(value - upper * scale, mean.lowBits);
+      out.bits(value & ((1 << lowBits) - 1), lowBits);
     } else {
       out.bits((1 << unaryMax) - 1, unaryMax);
-      out.bits(lengthOf(value) - 1, 6);
-      out.longBits(value, lengthOf(value));
+      out.bits(bitLength(value) - 1, 6);
+      out.longBits(value, bitLength(value));
     }
     mean.add(value);
   }
@@ -90,14 +96,15 @@ export class RiceReader {
     const upper = input.ones(unaryMax);
     const value =
       upper < unaryMax
-        ? upper * 2 ** this.#mean.lowBits + input.bits(this.#mean.lowBits)
+        ? (upper << this.#mean.lowBits) + input.bits(this.#mean.lowBits)
         : input.longBits(input.bits(6) + 1);
     this.#mean.add(value);
     return value;
   }
 }
 
-function lengthOf(value: number): number {
-  if (value < 0x80000000) return 32 - Math.clz32(value) || 1;
-  return 32 + (32 - Math.clz32(Math.floor(value / 0x100000000))) || 32;
+/** Bits of a number, at least 1. */
+export function bitLength(value: number): number {
+  if (value < 0x80000000) return 32 - Math.clz32(value | 1);
+  return 64 - Math.clz32(Math.floor(value / 0x100000000));
 }

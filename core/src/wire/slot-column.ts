@@ -1,3 +1,4 @@
+import { bytesToByteText } from "./byte-text.ts";
 import {
   digitsMax,
   formatDecimal,
@@ -24,6 +25,8 @@ import { wireInvalid } from "./wire-invalid.ts";
  */
 const form = { fixed: 0, trimmed: 1, varying: 2, text: 3, quoted: 4 } as const;
 
+const noBytes = new Uint8Array();
+
 interface Decimals {
   readonly mantissas: Float64Array;
   readonly fractionDigits: Float64Array;
@@ -43,8 +46,8 @@ function decimalsOf(template: JsonTemplate, slot: number): Decimals | undefined 
   const decimal: Decimal = { mantissa: 0, fractionDigits: 0 };
   for (let row = 0; row < rows.length; row += 1) {
     const at = 2 * (row * slotCount + slot);
-    if (!parseDecimal(rows[row] ?? "", [bounds[at] ?? 0, bounds[at + 1] ?? 0], decimal))
-      return undefined;
+    const bytes = rows[row] ?? noBytes;
+    if (!parseDecimal(bytes, [bounds[at] ?? 0, bounds[at + 1] ?? 0], decimal)) return undefined;
     mantissas[row] = decimal.mantissa;
     fractionDigits[row] = decimal.fractionDigits;
   }
@@ -52,14 +55,14 @@ function decimalsOf(template: JsonTemplate, slot: number): Decimals | undefined 
 }
 
 function textsOf({ rows, bounds, slotCount }: JsonTemplate, slot: number): string[] {
-  return rows.map((text, row) => {
+  return rows.map((bytes, row) => {
     const at = 2 * (row * slotCount + slot);
-    return text.slice(bounds[at], bounds[at + 1]);
+    return bytesToByteText(bytes.subarray(bounds[at], bounds[at + 1]));
   });
 }
 
 function writeDecimals(out: SectionWriter, { mantissas, fractionDigits }: Decimals): void {
-  const digits = fractionDigits.reduce((most, each) => Math.max(most, each), 0);
+  const digits = maxOf(fractionDigits);
   if (fractionDigits.every((each) => each === digits)) {
     out.numbers.bits(form.fixed | (digits << 3), 7);
     writeNumbers(out.numbers, mantissas);
@@ -133,4 +136,10 @@ function readVarying(input: SectionReader, count: number): string[] {
     if (digits < 0 || digits > digitsMax) throw wireInvalid("a decimal has too many digits");
     return formatDecimal(mantissa, digits);
   });
+}
+
+function maxOf(values: Float64Array): number {
+  let most = 0;
+  for (let row = 0; row < values.length; row += 1) most = Math.max(most, values[row] ?? 0);
+  return most;
 }

@@ -28,17 +28,27 @@ export function parseInstant(text: string, form: TimeForm): Instant | undefined 
   const { digits, zone } = form;
   const fractionEnd = digits === 0 ? 19 : 20 + digits;
   if (text.length !== fractionEnd + zone.length || !text.endsWith(zone)) return undefined;
-  if (text[10] !== "T" || text[13] !== ":" || text[16] !== ":") return undefined;
-  if (digits > 0 && text[19] !== ".") return undefined;
+  if (!hasMarks(text, digits)) return undefined;
   const day = dayOf(text.slice(0, 10));
+  const seconds = secondsOfDay(text);
+  const fraction = numberAt(text, 20, fractionEnd);
+  if (day === undefined || seconds === undefined || Number.isNaN(fraction)) return undefined;
+  return { second: day * daySeconds + seconds, fraction };
+}
+
+function hasMarks(text: string, digits: number): boolean {
+  return (
+    text[10] === "T" && text[13] === ":" && text[16] === ":" && (digits === 0 || text[19] === ".")
+  );
+}
+
+/** A leap second is left to the plain column. */
+function secondsOfDay(text: string): number | undefined {
   const hour = numberAt(text, 11, 13);
   const minute = numberAt(text, 14, 16);
   const second = numberAt(text, 17, 19);
-  const fraction = numberAt(text, 20, fractionEnd);
-  // A not-a-number fails every comparison; a leap second is left to the plain column.
-  if (!(hour < 24 && minute < 60 && second < 60 && fraction >= 0) || day === undefined)
-    return undefined;
-  return { second: day * daySeconds + hour * 3600 + minute * 60 + second, fraction };
+  // A not-a-number fails every comparison.
+  return hour < 24 && minute < 60 && second < 60 ? hour * 3600 + minute * 60 + second : undefined;
 }
 
 /** Undefined when the time is not within the years 0000 to 9999. */

@@ -1,0 +1,46 @@
+import { writeFile } from "node:fs/promises";
+import { cpus, release } from "node:os";
+import { parseArgs } from "node:util";
+import type { Bench, Figure } from "./bench.ts";
+import { wireBench } from "./wire.ts";
+
+const benches: readonly Bench[] = [wireBench];
+
+/** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "string" } } });
+  const wanted = values.only?.split(",");
+  const unknown = wanted?.filter((name) => !benches.some((bench) => bench.name === name)) ?? [];
+  if (unknown.length > 0) {
+    const known = benches.map(({ name }) => name).join(", ");
+    process.stderr.write(`no bench ${unknown.join(", ")}; there are: ${known}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const results: (Figure & { readonly name: string })[] = [];
+  process.stdout.write(
+    `${machine()}\n\n| bench | figure | value | reach | |\n|---|---|---|---|---|\n`,
+  );
+  for (const bench of benches) {
+    const { name } = bench;
+    if (wanted !== undefined && !wanted.includes(name)) continue;
+    for (const figure of await bench.run()) {
+      results.push({ name, ...figure });
+      process.stdout.write(row(name, figure));
+    }
+  }
+  if (values.json !== undefined)
+    await writeFile(values.json, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+function machine(): string {
+  const [first] = cpus();
+  return `${cpus().length} × ${first?.model ?? "?"}, ${process.platform} ${release()}, Node ${process.version}`;
+}
+
+function row(name: string, { figure, value, unit, reach, ok }: Figure): string {
+  const mark = reach === "" ? "" : ok ? "ok" : "**not reached**";
+  return `| ${name} | ${figure} | ${value.toPrecision(4)} ${unit} | ${reach} | ${mark} |\n`;
+}
+
+await main();
