@@ -1,3 +1,4 @@
+import { compileTopicPattern } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { noCounts } from "./subscription-starts.ts";
@@ -38,13 +39,18 @@ export async function booksOf(
 ): Promise<SubscriptionBooks> {
   let [matchable, pending] = [0, 0];
   const sum = { ...noCounts };
-  for (const [topic, feed] of dispatcher.runner(subscription.id)?.feeds ?? []) {
+  const isWanted = compileTopicPattern(subscription.topic);
+  for (const topic of (await store.topics()).filter(isWanted)) {
     const { stored } = await store.bounds(topic);
-    // No wait between these: they are of one moment. What was stored since the bounds were read is not part of it.
-    const { tracker } = feed;
-    const end = Math.max(stored, tracker.index);
-    matchable += end - tracker.startIndex;
-    pending += end - tracker.index - tracker.restoredCount + tracker.unsettledCount;
+    // No wait from here on: all numbers are of one moment. What was stored since the bounds were read is not part of it.
+    const tracker = dispatcher.runner(subscription.id)?.feeds.get(topic)?.tracker;
+    const startIndex = subscription.starts?.[topic] ?? 0;
+    const readIndex = tracker?.index ?? startIndex;
+    const end = Math.max(stored, readIndex);
+    matchable += end - startIndex;
+    pending += end - readIndex;
+    if (!tracker) continue;
+    pending += tracker.unsettledCount - tracker.restoredCount;
     const counts = tracker.counts();
     sum.delivered += counts.delivered;
     sum.filtered += counts.filtered;
