@@ -1,5 +1,13 @@
+export * from "./agent/edge-agent-config.ts";
+export * from "./agent/edge-agent.ts";
+export type { EdgeLedger, EpochLedger, LedgerLine } from "./agent/edge-ledger.ts";
 export * from "./buffer/buffer.ts";
+export type { BufferDamage, Buffers } from "./buffer/buffers.ts";
+export * from "./status/agent-status.ts";
+export * from "./uplink/link.ts";
+export * from "./uplink/memory-link.ts";
+export type { UplinkState, UplinkStatus } from "./uplink/uplink.ts";
+export * from "./buffer/agent-buffers.ts";
 export * from "./buffer/buffer-options.ts";
-export * from "./buffer/buffers.ts";
 export * from "./buffer/memory-buffer.ts";
 export * from "./buffer/sqlite-buffer.ts";

@@ -1,4 +1,3 @@
-import { deserialize } from "node:v8";
 import {
   MeshError,
   type AgentAck,
@@ -10,17 +9,22 @@ import {
 import { openMemoryStore, type AgentRun, type MemoryStore } from "@fleetmesh/cloud-runtime";
 import type { MemoryPeer, MemoryRegion } from "../../edge-agent/src/uplink/memory-link.ts";
 
+export interface SimulatedRegionOptions {
+  readonly decode: (bytes: Uint8Array) => WireMessage;
+  /** Sequences whose events are refused for good. */
+  readonly rejects: (sequence: number) => boolean;
+}
+
 /** A region's end of the uplink over the real in-memory store: hello, batches in order, acknowledgements, rewinds, crashes. */
 export class SimulatedRegion implements MemoryRegion {
   readonly store: MemoryStore;
   readonly #clock: Clock;
   readonly #alive = new Set<MemoryPeer>();
-  /** Sequences whose events are refused for good. */
-  readonly rejects: (sequence: number) => boolean;
+  readonly #options: SimulatedRegionOptions;
 
-  constructor(clock: Clock, rejects: (sequence: number) => boolean = () => false) {
+  constructor(clock: Clock, options: SimulatedRegionOptions) {
     this.#clock = clock;
-    this.rejects = rejects;
+    this.#options = options;
     this.store = openMemoryStore({ region: "test", clock, commitMs: 3 });
   }
 
@@ -37,7 +41,7 @@ export class SimulatedRegion implements MemoryRegion {
   }
 
   async receive(peer: MemoryPeer, bytes: Uint8Array): Promise<void> {
-    const message = deserialize(bytes) as WireMessage;
+    const message = this.#options.decode(bytes);
     if (message.kind === "hello") {
       const { agentId, epoch } = message;
       const watermarks = await this.store.events.watermarks(agentId, epoch);
@@ -53,7 +57,7 @@ export class SimulatedRegion implements MemoryRegion {
       segment.kind === "gap"
         ? [segment]
         : segment.entries.map((entry) =>
-            this.rejects(entry.sequence)
+            this.#options.rejects(entry.sequence)
               ? { kind: "rejected", entry, code: "MESH-3003", reason: "not permitted" }
               : { kind: "events", entries: [entry] },
           ),

@@ -1,4 +1,4 @@
-import { serialize } from "node:v8";
+import { deserialize, serialize } from "node:v8";
 import {
   createLogger,
   emptyWatermark,
@@ -9,6 +9,7 @@ import {
   type Chance,
   type Clock,
   type EventClass,
+  type WireMessage,
 } from "@fleetmesh/core";
 import { MemoryBuffer } from "../../edge-agent/src/buffer/memory-buffer.ts";
 import { MemoryLink, noFaults } from "../../edge-agent/src/uplink/memory-link.ts";

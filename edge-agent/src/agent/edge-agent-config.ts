@@ -1,0 +1,149 @@
+import {
+  eventClasses,
+  isTopicPattern,
+  logLevels,
+  maxEventBytesDefault,
+  strictObject,
+} from "@fleetmesh/core";
+import { z } from "zod";
+import { uplinkLimitsDefault } from "../uplink/uplink-limits.ts";
+
+const mebibyte = 1024 * 1024;
+const dayMs = 24 * 3_600_000;
+const path = z.string().min(1);
+const durationMs = z.int().min(1).max(dayMs);
+
+/** A listener on loopback; another address must be asked for by name. Port 0 = any that is free. */
+const listener = (portDefault: number) =>
+  strictObject({
+    host: z.string().min(1).default("127.0.0.1"),
+    port: z.int().min(0).max(65_535).default(portDefault),
+  });
+
+/** Public keys by which the doors check tokens, as a JWKS in place or in a file. */
+const auth = strictObject({
+  jwks: z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) }).optional(),
+  jwksFile: path.optional(),
+  issuer: z.string().min(1).optional(),
+  audience: z.string().min(1).optional(),
+});
+
+const buffer = strictObject({
+  /** `memory` loses everything when the process ends: for simulations only. */
+  type: z.enum(["sqlite", "memory"]).default("sqlite"),
+  /** Bytes on the disk at most. */
+  bytesMax: z
+    .int()
+    .min(16 * mebibyte)
+    .default(4 * 1024 * mebibyte),
+  /** What happens to a newcomer when it is full. */
+  whenFull: z.enum(["evict-lowest-class", "reject"]).default("evict-lowest-class"),
+  /** How long an event of a class has value; absent = for ever. `expirytime` of an event counts besides. */
+  ttlMs: strictObject({
+    critical: z.int().min(1_000).optional(),
+    normal: z.int().min(1_000).optional(),
+    bulk: z.int().min(1_000).optional(),
+  }).prefault({}),
+});
+
+/** The first pattern that matches a topic gives its class; without a match it is `normal`. */
+const classRule = strictObject({
+  topic: z.string().refine(isTopicPattern, "use a topic, with * for one segment or > for the rest"),
+  class: z.enum(eventClasses),
+});
+
+const doors = strictObject({
+  http: listener(8100).optional(),
+  /** A unix socket with the same HTTP. */
+  unix: strictObject({ path }).optional(),
+  mqtt: listener(8101).optional(),
+});
+
+const tls = strictObject({
+  /** Certificates that the region's must be signed by; absent = the system's. */
+  caFile: path.optional(),
+  /** The agent's own, where the region asks for one. */
+  certFile: path.optional(),
+  keyFile: path.optional(),
+});
+
+const backoff = (initialMs: number, maxMs: number) =>
+  strictObject({
+    initialMs: durationMs.default(initialMs),
+    maxMs: durationMs.default(maxMs),
+  }).prefault({});
+
+const standard = uplinkLimitsDefault;
+
+const uplink = strictObject({
+  /** Where the region is: mqtt://host:port or mqtts://host:port. */
+  url: z.string().regex(/^mqtts?:\/\/[^/\s]+$/, "use mqtt://host:port or mqtts://host:port"),
+  token: z.string().min(1).optional(),
+  /** Read anew on each connection. */
+  tokenFile: path.optional(),
+  /** The user name; absent = the agent id. */
+  username: z.string().min(1).optional(),
+  tls: tls.optional(),
+  /** A half-open connection is found within 1.5 times this. */
+  keepaliveSeconds: z.int().min(1).max(3_600).default(30),
+  connectTimeoutMs: durationMs.default(10_000),
+  batchBytesMax: z.int().min(1_024).max(mebibyte).default(standard.batchBytesMax),
+  batchEventsMax: z.int().min(1).max(10_000).default(standard.batchEventsMax),
+  /** How long a live event may wait for company; more makes the uplink cheaper and later. */
+  lingerMs: z.int().min(0).max(60_000).default(standard.lingerMs),
+  windowBytesMax: z
+    .int()
+    .min(65_536)
+    .max(64 * mebibyte)
+    .default(standard.windowBytesMax),
+  windowBatchesMax: z.int().min(1).max(256).default(standard.windowBatchesMax),
+  roundTripTargetMs: durationMs.default(standard.roundTripTargetMs),
+  takenTimeoutMs: durationMs.default(standard.takenTimeoutMs),
+  ackTimeoutMs: durationMs.default(standard.ackTimeoutMs),
+  reconnect: backoff(standard.reconnect.initialMs, standard.reconnect.maxMs),
+  refusedRetry: backoff(standard.refusedRetry.initialMs, standard.refusedRetry.maxMs),
+});
+
+/** An edge agent's configuration file. Every key is checked; unknown ones are refused with the nearest name. */
+export const edgeAgentConfigSchema = strictObject({
+  /** The agent's name in its region: its MQTT client id. Never two with one name. */
+  agentId: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "use letters, digits, dots, hyphens, underscores"),
+  /** Where the buffer is; one agent's own. */
+  dataDir: path,
+  buffer: buffer.prefault({}),
+  classes: z.array(classRule).max(1_000).default([]),
+  /** Of one event, the same at every door and in the region. */
+  maxEventBytes: z
+    .int()
+    .min(65_536)
+    .max(8 * mebibyte)
+    .default(maxEventBytesDefault),
+  /** What others may come in by; absent = in-process only. */
+  doors: doors.prefault({}),
+  auth: auth.optional(),
+  uplink,
+  /** The status page, metrics and probes, without a token: keep it on loopback. Absent = none. */
+  admin: listener(8102).optional(),
+  logLevel: z.enum(logLevels).default("info"),
+}).superRefine(({ doors: open, auth: keys, uplink: { token, tokenFile } }, context) => {
+  const hasDoor = open.http ?? open.unix ?? open.mqtt;
+  if (hasDoor !== undefined && keys?.jwks === undefined && keys?.jwksFile === undefined) {
+    context.addIssue({
+      code: "custom",
+      path: ["auth"],
+      message: "the doors need keys to check tokens by: auth.jwks or auth.jwksFile",
+    });
+  }
+  if (token !== undefined && tokenFile !== undefined) {
+    context.addIssue({
+      code: "custom",
+      path: ["uplink", "token"],
+      message: "give token or tokenFile, not both",
+    });
+  }
+});
+
+export type EdgeAgentConfig = z.output<typeof edgeAgentConfigSchema>;
+export type EdgeAgentConfigInput = z.input<typeof edgeAgentConfigSchema>;

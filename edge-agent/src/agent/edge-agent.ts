@@ -1,0 +1,261 @@
+import { join } from "node:path";
+import {
+  Assembly,
+  assertTopic,
+  encodeWire,
+  MeshError,
+  type Chance,
+  type Clock,
+  type Logger,
+  type MeshEvent,
+  type Part,
+} from "@fleetmesh/core";
+import { Registry } from "prom-client";
+import type { Buffers } from "../buffer/buffers.ts";
+import { MemoryBuffer } from "../buffer/memory-buffer.ts";
+import { SqliteBuffer } from "../buffer/sqlite-buffer.ts";
+import type { BufferStats } from "../buffer/buffer.ts";
+import { createAdminServer } from "../status/admin-server.ts";
+import { classLine, type AgentStatus } from "../status/agent-status.ts";
+import { EdgeMetrics } from "../status/edge-metrics.ts";
+import type { UplinkLink } from "../uplink/link.ts";
+import { MqttLink } from "../uplink/mqtt-link.ts";
+import { Uplink } from "../uplink/uplink.ts";
+import { readTls, readToken } from "./agent-files.ts";
+import type { EdgeAgentConfig } from "./edge-agent-config.ts";
+import { EdgeDoors } from "./edge-doors.ts";
+import { EdgeIntake } from "./edge-intake.ts";
+import { edgeLedger, type EdgeLedger } from "./edge-ledger.ts";
+import { SingleBuffer } from "./single-buffer.ts";
+import { TopicClasses } from "./topic-classes.ts";
+
+export interface EdgeAgentPorts {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  readonly logger: Logger;
+  /** Another way to the region than the configured one, for simulations. */
+  readonly link?: UplinkLink;
+}
+
+export function createEdgeAgent(config: EdgeAgentConfig, ports: EdgeAgentPorts): EdgeAgent {
+  return new EdgeAgent(config, ports);
+}
+
+/**
+ * One agent: doors → intake → buffer → uplink, with its own metrics and page. Several live in one process without
+ * knowing of each other.
+ * Guarantees: it starts, and takes events, without a region; what a door or `publish` has acknowledged is on the disk.
+ */
+export class EdgeAgent implements Part {
+  readonly name = "edge-agent";
+  readonly buffers: Buffers;
+  readonly uplink: Uplink;
+  readonly registry = new Registry();
+  readonly #config: EdgeAgentConfig;
+  readonly #ports: EdgeAgentPorts;
+  readonly #intake: EdgeIntake;
+  readonly #metrics: EdgeMetrics;
+  readonly #doors: EdgeDoors;
+  readonly #admin: ReturnType<typeof createAdminServer> | undefined;
+  readonly #assembly: Assembly;
+  #startedMs = 0;
+  #isServing = false;
+
+  constructor(config: EdgeAgentConfig, ports: EdgeAgentPorts) {
+    const { clock, logger } = ports;
+    this.#config = config;
+    this.#ports = ports;
+    this.buffers = createBuffers(config, ports);
+    const stats = (): Promise<readonly BufferStats[]> => this.#allStats();
+    const wallMs = (): number => this.#wallMs();
+    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, stats });
+    this.uplink = this.#createUplink();
+    const classes = new TopicClasses(config.classes);
+    const classOf = (topic: string) => classes.of(topic);
+    this.#intake = new EdgeIntake({ buffers: this.buffers, classOf, wallMs });
+    this.#doors = new EdgeDoors(config, {
+      intake: this.#intake,
+      registry: this.registry,
+      // Tokens expire by the region's clock where it is known: a dead battery's clock lets nobody in or out.
+      clock: { ...portable(clock), wallMs },
+      logger,
+    });
+    this.#admin = config.admin && createAdminServer(config.admin, this.#adminSource(), logger);
+    this.#assembly = new Assembly(this.name, this.#parts());
+  }
+
+  /** Where the doors and the page listen; 0 or absent = not. With port 0 in the configuration, the one that was chosen. */
+  get ports(): { readonly http: number; readonly mqtt: number; readonly admin: number } {
+    return { ...this.#doors.ports, admin: this.#admin?.port ?? 0 };
+  }
+
+  async start(): Promise<void> {
+    await this.#assembly.start();
+    this.#startedMs = this.#ports.clock.wallMs();
+    this.#isServing = true;
+    const { agentId } = this.#config;
+    this.#ports.logger.info({ agentId, epoch: this.buffers.current.epoch }, "Edge agent serves.");
+  }
+
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.#isServing = false;
+    await this.#assembly.stop(deadline);
+  }
+
+  /**
+   * For software in this process. Resolves when all are durable. An empty id becomes one that the agent makes, which costs
+   * nothing on the uplink. Errors: TOPIC_INVALID, BUFFER_FULL, BUFFER_UNAVAILABLE, STOPPING.
+   */
+  async publish(topic: string, ...events: readonly MeshEvent[]): Promise<void> {
+    assertTopic(topic);
+    if (!this.#isServing) throw new MeshError("STOPPING", "The agent is not running");
+    await this.#intake.take({ topic, events });
+  }
+
+  async ledger(): Promise<EdgeLedger> {
+    const all = [...this.buffers.salvaged, this.buffers.current];
+    const sources = await Promise.all(
+      all.map(async (buffer) => ({
+        buffer,
+        stats: await buffer.stats(),
+        isCurrent: buffer === this.buffers.current,
+      })),
+    );
+    return edgeLedger(this.#config.agentId, sources);
+  }
+
+  async status(): Promise<AgentStatus> {
+    const { current, salvaged, damages } = this.buffers;
+    const [stats, ledger] = await Promise.all([current.stats(), this.ledger()]);
+    const { bytes, bytesMax, unavailable } = stats;
+    return {
+      agentId: this.#config.agentId,
+      epoch: current.epoch,
+      nowMs: this.#wallMs(),
+      startedMs: this.#startedMs,
+      uplink: {
+        ...this.uplink.status(),
+        region: this.#config.uplink.url,
+        counts: this.#metrics.counts,
+        bytesByTopic: Object.fromEntries(this.#metrics.bytesByTopic),
+      },
+      buffer: {
+        bytes,
+        bytesMax,
+        unavailable,
+        classes: {
+          critical: classLine(stats, "critical"),
+          normal: classLine(stats, "normal"),
+          bulk: classLine(stats, "bulk"),
+        },
+        salvagedCount: salvaged.length,
+        damages,
+      },
+      doors: this.#doors.addresses(),
+      ledger: ledger.total,
+    };
+  }
+
+  /** Stopped in reverse: first nothing comes in any more, then the uplink finishes, the buffer closes last. */
+  #parts(): Part[] {
+    const intake: Part = {
+      name: "intake",
+      start: () => {
+        this.#intake.open();
+        return Promise.resolve();
+      },
+      stop: () => {
+        this.#intake.close();
+        return Promise.resolve();
+      },
+    };
+    const admin = this.#admin === undefined ? [] : [this.#admin];
+    return [this.buffers, ...admin, this.uplink, intake, this.#doors];
+  }
+
+  #createUplink(): Uplink {
+    const { clock, chance, logger } = this.#ports;
+    return new Uplink(this.buffers, this.#config.uplink, {
+      link: this.#ports.link ?? createLink(this.#config, logger),
+      clock,
+      chance,
+      logger,
+      observer: this.#metrics,
+      encode: (message, effort) => encodeWire(message, { effort }),
+      onCommand: (payload) => this.#doors.deliverCommand(payload),
+      onRefused: () => undefined,
+    });
+  }
+
+  #adminSource(): Parameters<typeof createAdminServer>[1] {
+    return {
+      status: () => this.status(),
+      ledger: () => this.ledger(),
+      metricsText: () => this.#metrics.text(),
+      unready: async () => {
+        if (!this.#isServing) return "starting or stopping";
+        return (await this.buffers.current.stats()).unavailable;
+      },
+    };
+  }
+
+  #allStats(): Promise<readonly BufferStats[]> {
+    const { salvaged, current } = this.buffers;
+    return Promise.all([...salvaged, current].map((buffer) => buffer.stats()));
+  }
+
+  #wallMs(): number {
+    return this.uplink.cloudNowMs() ?? this.#ports.clock.wallMs();
+  }
+}
+
+function createBuffers(
+  config: EdgeAgentConfig,
+  { clock, chance, logger }: EdgeAgentPorts,
+): Buffers {
+  const { agentId, dataDir, buffer } = config;
+  const { bytesMax, whenFull, ttlMs } = buffer;
+  const limits = { bytesMax, whenFull, ttlMs: definedOf(ttlMs) };
+  if (buffer.type === "memory") {
+    return new SingleBuffer(new MemoryBuffer({ agentId, limits, clock, chance }));
+  }
+  const directory = join(dataDir, "buffer");
+  return new SingleBuffer(new SqliteBuffer({ directory, agentId, limits, clock, chance, logger }));
+}
+
+function createLink({ agentId, uplink }: EdgeAgentConfig, logger: Logger): UplinkLink {
+  return new MqttLink({
+    url: uplink.url,
+    agentId,
+    username: uplink.username ?? agentId,
+    token: () => readToken(uplink),
+    keepaliveSeconds: uplink.keepaliveSeconds,
+    connectTimeoutMs: uplink.connectTimeoutMs,
+    tls: readTls(uplink),
+    messageBytesMax: 1024 * 1024,
+    logger,
+  });
+}
+
+/** The clock's methods without its identity, so that one of them can be replaced. */
+function portable(clock: Clock): Clock {
+  return {
+    wallMs: () => clock.wallMs(),
+    monotonicMs: () => clock.monotonicMs(),
+    setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
+  };
+}
+
+type Ttl = EdgeAgentConfig["buffer"]["ttlMs"];
+
+function definedOf({ critical, normal, bulk }: Ttl): {
+  critical?: number;
+  normal?: number;
+  bulk?: number;
+} {
+  return {
+    ...(critical !== undefined && { critical }),
+    ...(normal !== undefined && { normal }),
+    ...(bulk !== undefined && { bulk }),
+  };
+}
