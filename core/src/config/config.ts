@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { isMap, isScalar, LineCounter, parseDocument, type Document } from "yaml";
+import { isMap, isNode, isScalar, isSeq, LineCounter, parseDocument, type Document } from "yaml";
 import type { z } from "zod";
 import { MeshError } from "../error/mesh-error.ts";
 import { nearestName } from "./nearest-name.ts";
@@ -40,7 +40,7 @@ export function parseConfig<Schema extends z.ZodType>(
     message: error.message,
   }));
   if (syntax.length > 0) throw invalid(file, syntax);
-  const result = schema.safeParse(document.toJS() ?? {});
+  const result = schema.safeParse(valueOf(document, file) ?? {});
   if (result.success) return result.data;
   throw invalid(
     file,
@@ -48,11 +48,26 @@ export function parseConfig<Schema extends z.ZodType>(
   );
 }
 
+/** Aliases are resolved only here: an unknown one, or a bomb of them, shows here. */
+function valueOf(document: Document, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch (cause) {
+    throw invalid(file, [{ line: 1, column: 1, path: "", message: (cause as Error).message }]);
+  }
+}
+
 function problemsOf(
   issue: z.core.$ZodIssue,
   document: Document,
   lines: LineCounter,
 ): ConfigProblem[] {
+  if (issue.code === "invalid_union") {
+    // The alternative that fits best is most likely the one that was meant.
+    const [best] = issue.errors.filter((issues) => issues.length > 0).sort(byLength);
+    const inside = best?.map((each) => ({ ...each, path: [...issue.path, ...each.path] })) ?? [];
+    if (inside.length > 0) return inside.flatMap((each) => problemsOf(each, document, lines));
+  }
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const path = [...issue.path, key];
@@ -70,9 +85,21 @@ function problemsOf(
     {
       ...placeOfPath(document, lines, issue.path),
       path: issue.path.join("."),
-      message: issue.message,
+      message: issue.message + nearestValue(issue, document),
     },
   ];
+}
+
+function byLength(left: readonly unknown[], right: readonly unknown[]): number {
+  return left.length - right.length;
+}
+
+function nearestValue(issue: z.core.$ZodIssue, document: Document): string {
+  if (issue.code !== "invalid_value") return "";
+  const given = document.getIn(issue.path as (string | number)[]);
+  if (typeof given !== "string") return "";
+  const near = nearestName(given, issue.values.map(String));
+  return near === undefined ? "" : ` - did you mean "${near}"?`;
 }
 
 /** Strict schemas are made by `strictObject` below, which writes the known keys into the issue's message. */
@@ -91,12 +118,23 @@ function placeOfPath(
         ? document.contents
         : document.getIn(path.slice(0, depth - 1) as (string | number)[], true);
     const key = path[depth - 1];
-    const pair = isMap(parent)
-      ? parent.items.find((item) => isScalar(item.key) && item.key.value === key)
-      : undefined;
-    if (pair && isScalar(pair.key) && pair.key.range) return place(lines, pair.key.range[0]);
+    const offset = offsetIn(parent, key);
+    if (offset !== undefined) return place(lines, offset);
   }
   return { line: 1, column: 1 };
+}
+
+/** Where a key of a map or an item of a list is written. */
+function offsetIn(parent: unknown, key: PropertyKey | undefined): number | undefined {
+  if (isSeq(parent)) {
+    const item = parent.items[Number(key)];
+    return isNode(item) ? item.range?.[0] : undefined;
+  }
+  if (!isMap(parent)) return undefined;
+  const pair = parent.items.find(
+    (item) => isScalar(item.key) && String(item.key.value) === String(key),
+  );
+  return pair && isScalar(pair.key) ? pair.key.range?.[0] : undefined;
 }
 
 function place(lines: LineCounter, offset: number): { line: number; column: number } {

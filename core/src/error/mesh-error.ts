@@ -72,15 +72,19 @@ export interface ErrorData {
   readonly message: string;
   readonly retryable: boolean;
   readonly hint: string;
+  readonly retryAfterSeconds?: number | undefined;
   readonly details: Readonly<Record<string, unknown>>;
 }
 
 export function errorToData(thrown: unknown): ErrorData {
-  const { kind, message, retryable, hint, details } = MeshError.from(thrown);
-  return { kind, message, retryable, hint, details };
+  const error = MeshError.from(thrown);
+  const { kind, message, retryable, hint, retryAfterSeconds, details } = error;
+  return { kind, message, retryable, hint, retryAfterSeconds, details };
 }
 
 export function errorFromData(data: ErrorData): MeshError {
-  const { retryable, hint, details } = data;
-  return new MeshError(data.kind, data.message, { retryable, hint, details });
+  const { retryable, hint, retryAfterSeconds, details } = data;
+  const options = { retryable, hint, details };
+  const wait = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+  return new MeshError(data.kind, data.message, { ...options, ...wait });
 }

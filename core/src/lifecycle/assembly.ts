@@ -1,12 +1,17 @@
+import { MeshError } from "../error/mesh-error.ts";
 import type { Part } from "./part.ts";
 
 export const stopDeadlineMsDefault = 8_000;
 
-/** Parts that start in order and stop in reverse. A failed start stops what had started, then throws the first error. */
+/**
+ * Parts that start in order and stop in reverse. A failed start stops what had started, then throws the first error.
+ * A stop during the start is a failed start (STOPPING): nothing is left running.
+ */
 export class Assembly implements Part {
   readonly name: string;
   readonly #parts: Part[] = [];
   #started: Part[] = [];
+  #stopping: Promise<void> | undefined;
 
   constructor(name: string, parts: readonly Part[] = []) {
     this.name = name;
@@ -18,18 +23,36 @@ export class Assembly implements Part {
   }
 
   async start(): Promise<void> {
+    const stopping = this.#stopping;
+    this.#stopping = undefined;
+    await stopping?.catch(() => undefined);
     for (const part of this.#parts) {
       this.#started.push(part);
       try {
         await part.start();
+        this.#assertWanted();
       } catch (error) {
-        await this.stop(AbortSignal.timeout(stopDeadlineMsDefault)).catch(() => undefined);
+        const deadline = AbortSignal.timeout(stopDeadlineMsDefault);
+        // A stop that came in between had the part stopped before it stood: once more, now that it does.
+        await part.stop(deadline).catch(() => undefined);
+        await this.stop(deadline).catch(() => undefined);
         throw error;
       }
     }
   }
 
-  async stop(deadline: AbortSignal): Promise<void> {
+  /** Resolves when all have stopped, for every caller. */
+  stop(deadline: AbortSignal): Promise<void> {
+    this.#stopping ??= this.#stopAll(deadline);
+    return this.#stopping;
+  }
+
+  #assertWanted(): void {
+    if (this.#stopping !== undefined)
+      throw new MeshError("STOPPING", `${this.name} was stopped while it started`);
+  }
+
+  async #stopAll(deadline: AbortSignal): Promise<void> {
     const started = this.#started.reverse();
     this.#started = [];
     const failures: unknown[] = [];

@@ -8,19 +8,26 @@ export interface BoundedQueueOptions {
   readonly whenFull: WhenFull;
 }
 
+interface Giver<Item> {
+  readonly item: Item;
+  readonly weight: number;
+  readonly resolve: (isIn: boolean) => void;
+}
+
 /**
  * First in, first out, bounded by count and weight. One item over the weight bound is let in when the queue is empty,
  * so that nothing that a door accepted can be too large to move. `push` returns false when rejected or closed.
+ * Who waits to give keeps the place of the call: nobody overtakes, however small the item.
  */
 export class BoundedQueue<Item> {
   readonly #options: BoundedQueueOptions;
   readonly #weigh: (item: Item) => number;
-  #items: Item[] = [];
+  #items: (Item | undefined)[] = [];
   #head = 0;
   #weight = 0;
   #isClosed = false;
-  #takers: (() => void)[] = [];
-  #givers: (() => void)[] = [];
+  readonly #takers: (() => void)[] = [];
+  readonly #givers: Giver<Item>[] = [];
 
   constructor(options: BoundedQueueOptions, weigh: (item: Item) => number = () => 1) {
     this.#options = options;
@@ -35,20 +42,18 @@ export class BoundedQueue<Item> {
     return this.#weight;
   }
 
-  async push(item: Item): Promise<boolean> {
-    while (!this.tryPush(item)) {
-      if (this.#isClosed || this.#options.whenFull === "reject") return false;
-      await new Promise<void>((resolve) => this.#givers.push(resolve));
-    }
-    return true;
+  push(item: Item): Promise<boolean> {
+    if (this.tryPush(item)) return Promise.resolve(true);
+    if (this.#isClosed || this.#options.whenFull === "reject") return Promise.resolve(false);
+    const weight = this.#weigh(item);
+    return new Promise((resolve) => this.#givers.push({ item, weight, resolve }));
   }
 
+  /** False when there is no room, when others wait to give, or after `close`. */
   tryPush(item: Item): boolean {
     const weight = this.#weigh(item);
-    if (this.#isClosed || !this.#hasRoom(weight)) return false;
-    this.#items.push(item);
-    this.#weight += weight;
-    this.#takers.shift()?.();
+    if (this.#isClosed || this.#givers.length > 0 || !this.#hasRoom(weight)) return false;
+    this.#add(item, weight);
     return true;
   }
 
@@ -56,13 +61,15 @@ export class BoundedQueue<Item> {
   tryTake(): Item | undefined {
     if (this.count === 0) return undefined;
     const item = this.#items[this.#head] as Item;
+    // What was taken must not be kept alive by its old place.
+    this.#items[this.#head] = undefined;
     this.#head += 1;
     this.#weight -= this.#weigh(item);
     if (this.#head > 1024 && this.#head * 2 > this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;
     }
-    this.#givers.shift()?.();
+    this.#admit();
     return item;
   }
 
@@ -75,10 +82,25 @@ export class BoundedQueue<Item> {
     }
   }
 
-  /** Nothing more comes in; what is in can still be taken. */
+  /** Nothing more comes in, also not from those who wait; what is in can still be taken. */
   close(): void {
     this.#isClosed = true;
-    for (const wake of [...this.#takers.splice(0), ...this.#givers.splice(0)]) wake();
+    for (const giver of this.#givers.splice(0)) giver.resolve(false);
+    for (const wake of this.#takers.splice(0)) wake();
+  }
+
+  #admit(): void {
+    for (let next = this.#givers[0]; next && this.#hasRoom(next.weight); next = this.#givers[0]) {
+      this.#givers.shift();
+      this.#add(next.item, next.weight);
+      next.resolve(true);
+    }
+  }
+
+  #add(item: Item, weight: number): void {
+    this.#items.push(item);
+    this.#weight += weight;
+    this.#takers.shift()?.();
   }
 
   #hasRoom(weight: number): boolean {
