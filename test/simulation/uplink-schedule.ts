@@ -54,10 +54,10 @@ export class UplinkSchedule {
       monotonicMs: () => clock.monotonicMs(),
       setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
     };
-    this.#region = new SimulatedRegion(
-      regionClock,
-      (sequence) => isRejecting && sequence % 7 === 0,
-    );
+    this.#region = new SimulatedRegion(regionClock, {
+      decode: (bytes) => deserialize(bytes) as WireMessage,
+      rejects: (sequence) => isRejecting && sequence % 7 === 0,
+    });
     this.#link = new MemoryLink({ region: this.#region, clock, chance, keepaliveMs: 4_000 });
     this.#uplink = this.#newUplink();
   }
