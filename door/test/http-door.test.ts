@@ -232,7 +232,7 @@ describe("http door", () => {
     refused.socket.write(head(10_000_000, "expect: 100-continue\r\n"));
     await until(() => refused.text().includes("413 "));
     expect(refused.text()).not.toContain("100 Continue");
-    refused.socket.destroy();
+    await refused.ended;
     const taken = raw();
     const body = eventText("a");
     taken.socket.write(head(body.length, "expect: 100-continue\r\n"));

@@ -169,6 +169,26 @@ describe("http server", () => {
     expect(parts.intake.submissions).toEqual([]);
   });
 
+  it("survives any bytes", async () => {
+    const server = await start();
+    let seed = 11;
+    const next = (): number => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0) >>> 16;
+    const good = post(eventText("x"));
+    const noisy = Array.from({ length: 200 }, (_, round) => {
+      const { socket } = raw({ host: "127.0.0.1", port: server.port });
+      const noise = Buffer.from(Array.from({ length: next() % 300 }, () => next() & 255));
+      const cutAt = next() % good.length;
+      socket.write(
+        round % 2 === 0 ? noise : Buffer.concat([Buffer.from(good.slice(0, cutAt)), noise]),
+      );
+      return socket;
+    });
+    const { socket, text } = raw({ host: "127.0.0.1", port: server.port });
+    socket.write(good);
+    await until(() => text().includes("200 OK"));
+    for (const one of [...noisy, socket]) one.destroy();
+  });
+
   it("bounds its connections", async () => {
     const server = await start({ limits: { connectionsMax: 2 } });
     const sockets = Array.from({ length: 10 }, () => raw({ host: "127.0.0.1", port: server.port }));

@@ -14,7 +14,7 @@ import type { DoorKind, Intake } from "../intake.ts";
 import type { DoorMetrics } from "../telemetry/door-metrics.ts";
 import { ByteBudget, type ByteReservation } from "./byte-budget.ts";
 import { sendProblem } from "./problem.ts";
-import { assertDeclaredLength, discardBody, readBody } from "./request-body.ts";
+import { assertDeclaredLength, awaitingContinue, discardBody, readBody } from "./request-body.ts";
 
 export interface HttpDoorLimits {
   /** The size of one event, as `eventByteSize` counts it. */
@@ -157,6 +157,8 @@ export class HttpDoor {
     if (error.kind === "INTERNAL") {
       logger.error({ err: error, path: pathOf(request.url ?? "") }, "Request failed.");
     }
+    // A sender that waits for our word will not send its body: nothing can follow on this connection.
+    if (awaitingContinue.has(request)) response.setHeader("connection", "close");
     sendProblem(response, error);
     discardBody(request, clock);
   }

@@ -5,6 +5,7 @@ import type { Admission } from "../auth/admission.ts";
 import type { Principal } from "../auth/authenticator.ts";
 import { listen } from "../http/listen-address.ts";
 import type { DoorMetrics } from "../telemetry/door-metrics.ts";
+import { LogBudget } from "../telemetry/log-budget.ts";
 import { AedesBroker, type IncomingPublish, type Login } from "./aedes-broker.ts";
 import { ConnectionLimit } from "./connection-limit.ts";
 import { assertClientId, LoginRefusal } from "./login.ts";
@@ -51,6 +52,7 @@ export class MqttDoor implements Part {
   readonly #options: MqttDoorOptions;
   readonly #limits: MqttLimits;
   readonly #perAddress: ConnectionLimit;
+  readonly #log: LogBudget;
   readonly #open = new Set<MqttConnection>();
   readonly #live = new Map<string, MqttConnection>();
   #broker: AedesBroker | undefined;
@@ -65,6 +67,7 @@ export class MqttDoor implements Part {
     this.name = options.name ?? "mqtt";
     this.#options = options;
     this.#limits = { ...mqttLimitsDefault, ...options.limits };
+    this.#log = new LogBudget(options.clock);
     this.#perAddress = new ConnectionLimit(this.#limits.connectionsPerAddressMax);
   }
 
@@ -264,8 +267,10 @@ export class MqttDoor implements Part {
     const { kind, code, message } = error;
     const topic = publish.topic.slice(0, 250);
     const facts = { clientId: connection.info?.clientId, topic, kind, code, reason: message };
-    if (kind === "INTERNAL") logger.error({ ...facts, err: error }, "Publish refused.");
-    else logger.warn(facts, "Publish refused.");
+    this.#log.spend((leftOut) => {
+      if (kind === "INTERNAL") logger.error({ ...facts, leftOut, err: error }, "Publish refused.");
+      else logger.warn({ ...facts, leftOut }, "Publish refused.");
+    });
   }
 
   #onReady(connection: MqttConnection): void {
@@ -297,7 +302,10 @@ export class MqttDoor implements Part {
     const { metrics, logger } = this.#options;
     metrics.connectionRefused(reason);
     const { info, address } = connection;
-    logger.info({ clientId: info?.clientId, address, reason }, "Connection closed by the door.");
+    const facts = { clientId: info?.clientId, address, reason };
+    this.#log.spend((leftOut) => {
+      logger.info({ ...facts, leftOut }, "Connection closed by the door.");
+    });
     connection.socket.destroy();
   }
 
