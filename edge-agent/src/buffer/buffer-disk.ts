@@ -4,6 +4,7 @@ import { BufferFile } from "./buffer-file.ts";
 import type { AppendUnit, BufferThreadSettings, ReadPiece, ReadQuery } from "./buffer-messages.ts";
 import { openSchema, pageBytes, type BufferIdentity } from "./buffer-schema.ts";
 import { storedBytes } from "./block-rows.ts";
+import { writeIdentityFile } from "./identity-file.ts";
 import { SpaceReserve } from "./space-reserve.ts";
 import { faultOf, type SqliteConnection } from "./sqlite-connection.ts";
 
@@ -48,6 +49,7 @@ export class BufferDisk {
   open(): BufferIdentity {
     try {
       const identity = this.#connect();
+      this.#keepIdentity(identity);
       this.#later("reserve", reserveDelayMs, () => this.#keepReserve());
       this.#later("acks", this.#settings.ackDelayMs, () => this.#flush());
       return identity;
@@ -130,6 +132,15 @@ export class BufferDisk {
     } catch (error) {
       if (!this.#file) db.close();
       throw error;
+    }
+  }
+
+  /** A courtesy to whoever salvages this file one day: a disk that cannot take it now does not keep it from opening. */
+  #keepIdentity(identity: BufferIdentity): void {
+    try {
+      writeIdentityFile(this.#settings.file, identity);
+    } catch {
+      // The file itself says it too.
     }
   }
 

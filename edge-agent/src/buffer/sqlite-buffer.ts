@@ -32,6 +32,12 @@ import { ThreadCalls } from "./thread-calls.ts";
 
 type State = "new" | "open" | "stopping" | "stopped";
 
+/** Why a buffer serves no more: its file is damaged, or its thread is gone and the file may be good. */
+export interface BufferLoss {
+  readonly kind: "file" | "thread";
+  readonly reason: string;
+}
+
 /** The file's name within the buffer's folder. */
 export const bufferFileName = "buffer.db";
 
@@ -46,7 +52,7 @@ export class SqliteBuffer implements EventBuffer {
   readonly #options: SqliteBufferOptions;
   readonly #groups: AppendGroups;
   readonly #listeners: ((classes: readonly EventClass[]) => void)[] = [];
-  readonly #damageListeners: ((reason: string) => void)[] = [];
+  readonly #lossListeners: ((loss: BufferLoss) => void)[] = [];
   #state: State = "new";
   #epoch = "";
   #calls: ThreadCalls<BufferRequest> | undefined;
@@ -120,7 +126,7 @@ export class SqliteBuffer implements EventBuffer {
       return segmentsOf(pieces as ReadPiece[], { request, epoch: this.#epoch, ttlMs });
     } catch (cause) {
       if (!MeshError.is(cause, "BLOCK_DAMAGED")) throw cause;
-      this.#damaged(cause.message);
+      this.#lost({ kind: "file", reason: cause.message });
       throw new MeshError("BUFFER_DAMAGED", cause.message, { cause });
     }
   }
@@ -144,8 +150,8 @@ export class SqliteBuffer implements EventBuffer {
   }
 
   /** Calls back once when the file turns out damaged, or its thread is lost: this buffer then serves no more. */
-  onDamaged(listener: (reason: string) => void): void {
-    this.#damageListeners.push(listener);
+  onLost(listener: (loss: BufferLoss) => void): void {
+    this.#lossListeners.push(listener);
   }
 
   #openThread(): Promise<string> {
@@ -171,7 +177,7 @@ export class SqliteBuffer implements EventBuffer {
         reject(error);
         calls.lose(this.#state === "open" ? error : stopping());
         if (this.#state === "open")
-          this.#damaged(`The buffer's thread has ended: ${String(cause)}`);
+          this.#lost({ kind: "thread", reason: `The buffer's thread has ended: ${String(cause)}` });
       };
       worker.on("error", lost);
       worker.on("exit", (code) => lost(`exit code ${code}`));
@@ -203,7 +209,7 @@ export class SqliteBuffer implements EventBuffer {
         this.#disk(reply.reason);
         break;
       case "damaged":
-        this.#damaged(reply.reason);
+        this.#lost({ kind: "file", reason: reply.reason });
         break;
       case "opened":
       case "start-failed":
@@ -218,9 +224,8 @@ export class SqliteBuffer implements EventBuffer {
     else logger.error({ reason }, "The buffer's disk refuses writes.");
   }
 
-  #damaged(reason: string): void {
-    const listeners = this.#damageListeners.splice(0);
-    for (const listener of listeners) listener(reason);
+  #lost(loss: BufferLoss): void {
+    for (const listener of this.#lossListeners.splice(0)) listener(loss);
   }
 
   #running(): ThreadCalls<BufferRequest> {

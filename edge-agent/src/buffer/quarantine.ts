@@ -1,0 +1,80 @@
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+
+/** What lies beside a database file: its log, its index (worth nothing) and the name it goes by. */
+const sides = ["-wal", "-journal", "-identity"] as const;
+const damagedName = /^buffer\.db\.damaged-(\d+)$/;
+const salvageName = /^salvage-(\d+)$/;
+
+export interface QuarantineFolder {
+  /** When the damage was found: the name of what belongs together. */
+  readonly mark: number;
+  readonly damagedFile: string;
+  /** Where what was readable goes; complete once it has this name. */
+  readonly salvageFolder: string;
+  /** Where it is put together. */
+  readonly draftFolder: string;
+}
+
+export function quarantineOf(directory: string, mark: number): QuarantineFolder {
+  return {
+    mark,
+    damagedFile: join(directory, `buffer.db.damaged-${mark}`),
+    salvageFolder: join(directory, `salvage-${mark}`),
+    draftFolder: join(directory, `salvage-${mark}.part`),
+  };
+}
+
+/** Moves a damaged file and what belongs to it aside. The log goes first: alone, a file without it still opens. */
+export function quarantine(file: string, atMs: number): QuarantineFolder {
+  const directory = dirname(file);
+  let mark = Math.max(1, Math.round(atMs));
+  while (existsSync(quarantineOf(directory, mark).damagedFile)) mark += 1;
+  const folder = quarantineOf(directory, mark);
+  // The database last: until its name is free nobody starts a fresh one beside a foreign log.
+  for (const side of sides)
+    if (existsSync(file + side)) renameSync(file + side, folder.damagedFile + side);
+  rmSync(`${file}-shm`, { force: true });
+  if (existsSync(file)) renameSync(file, folder.damagedFile);
+  syncDirectory(directory);
+  return folder;
+}
+
+/** What was put aside and is not yet drained, oldest first. */
+export function findQuarantined(directory: string): QuarantineFolder[] {
+  const marks = new Set<number>();
+  for (const name of readdirSync(directory)) {
+    const mark = damagedName.exec(name)?.[1] ?? salvageName.exec(name)?.[1];
+    if (mark !== undefined) marks.add(Number(mark));
+  }
+  return [...marks].sort((one, other) => one - other).map((mark) => quarantineOf(directory, mark));
+}
+
+/** Removes all of it; the damaged file first, so that a crash on the way does not salvage it a second time. */
+export function removeQuarantined(folder: QuarantineFolder): void {
+  removeDamaged(folder);
+  rmSync(folder.draftFolder, { recursive: true, force: true });
+  rmSync(folder.salvageFolder, { recursive: true, force: true });
+}
+
+export function removeDamaged(folder: QuarantineFolder): void {
+  for (const side of ["", "-shm", ...sides]) rmSync(folder.damagedFile + side, { force: true });
+}
+
+/** Makes names in a directory durable. */
+export function syncDirectory(directory: string): void {
+  const handle = openSync(directory, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
