@@ -43,6 +43,7 @@ export class ChangeJournal {
       await this.close();
       throw unavailable(this.#path, error);
     }
+    if (isDamaged) await this.rewrite(changes);
     return changes;
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { MeshEvent } from "@fleetmesh/core";
 
 export interface EventIdentity {
@@ -10,8 +10,7 @@ export interface EventIdentity {
 
 /** NUL cannot be part of an attribute, so no two identities run together. */
 export function eventIdentity(event: MeshEvent, subscription: string): EventIdentity {
-  const digest = createHash("sha256")
-    .update(`${event.source}\0${event.id}\0${subscription}`)
-    .digest("hex");
+  // The one-shot form costs a third of a Hash object; this runs for every delivery.
+  const digest = hash("sha256", `${event.source}\0${event.id}\0${subscription}`, "hex");
   return { webhookId: `msg_${digest.slice(0, 32)}`, traceId: digest.slice(32) };
 }
