@@ -9,11 +9,10 @@ export async function* readServerSentEvents(
   body: ReadableStream<Uint8Array> | null,
 ): AsyncGenerator<ServerSentEvent> {
   if (body === null) return;
+  const decoder = new TextDecoder();
   let rest = "";
-  for await (const text of body.pipeThrough(
-    new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>,
-  )) {
-    rest += text;
+  for await (const bytes of body) {
+    rest += decoder.decode(bytes, { stream: true });
     const blocks = rest.split(/\r?\n\r?\n/);
     rest = blocks.pop() ?? "";
     for (const block of blocks) {

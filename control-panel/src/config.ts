@@ -15,3 +15,4 @@ export const panelConfigSchema = strictObject({
 });
 
 export type PanelConfig = z.output<typeof panelConfigSchema>;
+export type PanelConfigInput = z.input<typeof panelConfigSchema>;

@@ -1,2 +1,2 @@
-export { panelConfigSchema, type PanelConfig } from "./config.ts";
+export { panelConfigSchema, type PanelConfig, type PanelConfigInput } from "./config.ts";
 export { createPanel, type Panel } from "./panel.ts";

@@ -23,21 +23,32 @@ export function addDev(program: Command): void {
     )
     .option("--regions <names>", "comma-separated", "cn-east,cn-west")
     .option("--replay <csv>", "let the vehicles repeat a recorded drive")
-    .option("--headless", "print nothing but the ready line")
+    .option("--write-config <dir>", "write the configuration of each process instead, for mesh run")
+    .option("--headless", "print the ready line only, not what the subscriber receives")
     .addOption(
       new Option("--log-level <level>", "how much to say on stderr")
         .choices([...logLevels])
         .default("warn"),
     )
     .action(async (options: DevOptions & { logLevel: LogLevel }, command: Command) => {
-      const { createDevMesh } = await import("../dev/dev-mesh.ts");
+      const { createDevMesh, devBanner, devReady } = await import("../dev/dev-mesh.ts");
+      const { writeDevConfigs } = await import("../dev/write-dev-configs.ts");
       const output = outputOf(command);
       const logger = createLogger({ part: "dev", level: options.logLevel });
       const isJson = output.format === "json";
-      const mesh = await createDevMesh(options, { logger, print: (line) => output.line(line) });
+      let isReady = false;
+      const print = (line: string): void => {
+        if (isReady && options.headless !== true) output.line(line);
+      };
+      const mesh = await createDevMesh(options, { logger, print });
+      if (options.writeConfig !== undefined) {
+        for (const file of await writeDevConfigs(mesh, options.writeConfig)) output.line(file);
+        return;
+      }
       await runUntilSignal(mesh.part, () => {
-        if (!isJson) output.note(mesh.banner());
-        output.line(isJson ? mesh.ready() : "ready");
+        isReady = true;
+        if (!isJson) output.note(devBanner(mesh));
+        output.line(isJson ? devReady(mesh) : "ready");
       });
     });
 }

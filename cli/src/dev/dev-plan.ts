@@ -9,6 +9,8 @@ export interface DevOptions {
   readonly regions: string;
   readonly headless?: boolean;
   readonly replay?: string;
+  /** Write the configuration files there and start nothing. */
+  readonly writeConfig?: string;
 }
 
 export interface RegionPlan {
@@ -22,6 +24,8 @@ export interface RegionPlan {
 export interface DevPlan {
   readonly dataDir: string;
   readonly panelPort: number;
+  /** Of the subscriber that prints: fixed, so that a restart finds it where its subscription says. */
+  readonly printerPort: number;
   readonly regions: readonly RegionPlan[];
   readonly agent: {
     readonly dataDir: string;
@@ -70,5 +74,5 @@ export function planDev(options: DevOptions): DevPlan {
     const region = regions[index % regions.length] as RegionPlan;
     return { agentId, dataDir: join(dataDir, "agents", agentId), region };
   });
-  return { dataDir, panelPort: portBase, regions, agent, vehicles };
+  return { dataDir, panelPort: portBase, printerPort: portBase + 30, regions, agent, vehicles };
 }

@@ -1,31 +1,36 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import type { Part } from "@fleetmesh/core";
+import { MeshError, type Part } from "@fleetmesh/core";
 
 const linesPerSecondMax = 20;
 
 /** A subscriber as anyone would write one: a plain HTTP server that answers 204 and prints what it got. */
 export class Printer implements Part {
   readonly name = "printer";
+  readonly #port: number;
   readonly #print: (line: string) => void;
   readonly #server: Server;
   #second = 0;
   #printed = 0;
   #skipped = 0;
 
-  constructor(print: (line: string) => void) {
+  constructor(port: number, print: (line: string) => void) {
+    this.#port = port;
     this.#print = print;
     this.#server = createServer((request, response) => this.#receive(request, response));
   }
 
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
-  }
-
-  start(port = 0): Promise<void> {
+  start(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(port, "127.0.0.1", resolve);
+      this.#server.once("error", (cause) => {
+        reject(
+          new MeshError(
+            "PORT_TAKEN",
+            `The printer cannot listen on port ${this.#port}: ${cause.message}`,
+            { cause },
+          ),
+        );
+      });
+      this.#server.listen(this.#port, "127.0.0.1", resolve);
     });
   }
 

@@ -18,9 +18,7 @@ export function registerSubscriptionRoutes(
   { service, principalOf }: SubscriptionRoutesOptions,
 ): void {
   const path = "/v1/subscriptions";
-  app.get(path, (request) => ({
-    subscriptions: service.list(principalOf(request)).map(toAnswer),
-  }));
+  app.get(path, (request) => service.list(principalOf(request)).map(toAnswer));
   app.post(path, async (request, reply) => {
     const made = await service.create(principalOf(request), request.body);
     return reply

@@ -1,0 +1,66 @@
+import { join } from "node:path";
+import type { BridgeConfigInput } from "@fleetmesh/bridge";
+import type { RuntimeConfigInput } from "@fleetmesh/cloud-runtime";
+import type { PanelConfigInput } from "@fleetmesh/control-panel";
+import type { EdgeAgentConfigInput } from "@fleetmesh/edge-agent";
+import type { DevKeys } from "./dev-keys.ts";
+import { httpUrl, mqttUrl, type DevPlan, type RegionPlan } from "./dev-plan.ts";
+
+/** The configuration of every process of a dev mesh, as `mesh run` reads it. */
+export interface DevConfigs {
+  readonly runtimes: readonly RuntimeConfigInput[];
+  readonly bridge: BridgeConfigInput | undefined;
+  readonly panel: PanelConfigInput;
+  readonly agent: EdgeAgentConfigInput;
+  readonly vehicles: readonly EdgeAgentConfigInput[];
+}
+
+export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
+  const auth = {
+    jwks: { keys: [keys.signingKey.publicKey as Record<string, unknown> & { kty: string }] },
+  };
+  const tokenFile = join(plan.dataDir, "token");
+  const runtime = (region: RegionPlan, index: number): RuntimeConfigInput => ({
+    region: region.name,
+    dataDir: region.dataDir,
+    http: { port: region.httpPort },
+    mqtt: { port: region.mqttPort },
+    auth,
+    autoCreateTopics: true,
+    allowPrivateSinks: true,
+    processMetrics: index === 0,
+    retention: { bytes: 1024 ** 3 },
+  });
+  const regions = plan.regions.map(({ name, httpPort }) => ({ name, url: httpUrl(httpPort) }));
+  const uplink = (region: RegionPlan | undefined) => ({
+    url: mqttUrl(region?.mqttPort ?? 0),
+    tokenFile,
+  });
+  const adminUrl = httpUrl(plan.agent.adminPort);
+  return {
+    runtimes: plan.regions.map(runtime),
+    bridge:
+      regions.length < 2
+        ? undefined
+        : { regions: regions.map((region) => ({ ...region, tokenFile })) },
+    panel: {
+      port: plan.panelPort,
+      token: keys.token,
+      regions,
+      agents: [{ name: "edge-1", url: adminUrl }],
+    },
+    agent: {
+      agentId: "edge-1",
+      dataDir: plan.agent.dataDir,
+      auth,
+      doors: { http: { port: plan.agent.httpPort }, mqtt: { port: plan.agent.mqttPort } },
+      admin: { port: plan.agent.adminPort },
+      uplink: uplink(plan.regions[0]),
+    },
+    vehicles: plan.vehicles.map(({ agentId, dataDir, region }) => ({
+      agentId,
+      dataDir,
+      uplink: uplink(region),
+    })),
+  };
+}
