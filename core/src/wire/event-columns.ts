@@ -33,7 +33,9 @@ export function writeEvents(
   writeAttribute(
     out,
     entries.map(({ sequence, event }) =>
-      event.id === agentMadeId(epoch, eventClass, sequence) ? undefined : event.id,
+      event.id.startsWith(epoch) && event.id === agentMadeId(epoch, eventClass, sequence)
+        ? undefined
+        : event.id,
     ),
   );
   for (const name of [

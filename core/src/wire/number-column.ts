@@ -32,8 +32,10 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
   }
   const { order, zigzags } = bestOrder(values);
   let best = ricePlan(values, order, zigzags);
-  for (const plan of [runsPlan(values, order, zigzags), dictionaryPlan(values)])
-    if (plan !== undefined && plan.cost < best.cost) best = plan;
+  const runs = runsPlan(values, order, zigzags);
+  if (runs !== undefined && runs.cost < best.cost) best = runs;
+  const dictionary = dictionaryPlan(values, best.cost);
+  if (dictionary !== undefined && dictionary.cost < best.cost) best = dictionary;
   best.write(out);
 }
 
@@ -106,8 +108,8 @@ function ricePlan(values: Float64Array, order: number, zigzags: Float64Array): P
 
 /** Undefined where zeros are too few to pay. */
 function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): Plan | undefined {
+  if (countOthers(zigzags) * 2 > zigzags.length) return undefined;
   const { lengths, others } = runsOf(zigzags);
-  if (others.length * 2 > zigzags.length) return undefined;
   const lengthStart = startOf(lengths);
   const otherStart = startOf(others);
   return {
@@ -122,6 +124,12 @@ function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): P
       writeRice(out, others, otherStart);
     },
   };
+}
+
+function countOthers(zigzags: Float64Array): number {
+  let count = 0;
+  for (let index = 0; index < zigzags.length; index += 1) if (zigzags[index] !== 0) count += 1;
+  return count;
 }
 
 /** Every run ends with a number other than 0, but for a last run that ends with the column. */
@@ -145,12 +153,14 @@ function runsOf(zigzags: Float64Array): { lengths: Float64Array; others: Float64
   return { lengths: lengths.subarray(0, runs), others: others.subarray(0, otherCount) };
 }
 
-function dictionaryPlan(values: Float64Array): Plan | undefined {
+/** Undefined as soon as it is clear that indices alone would cost more than what is known to be possible. */
+function dictionaryPlan(values: Float64Array, costMax: number): Plan | undefined {
   const numbers = new Map<number, number>();
+  const sizeMax = Math.min(dictionaryMax, 2 ** Math.floor(costMax / values.length));
   for (let row = 0; row < values.length; row += 1) {
     const value = values[row] ?? 0;
     if (numbers.has(value)) continue;
-    if (numbers.size === dictionaryMax) return undefined;
+    if (numbers.size >= sizeMax) return undefined;
     numbers.set(value, numbers.size);
   }
   const width = widthOf(numbers.size);
