@@ -1,7 +1,7 @@
 import { MeshError, type Clock, type Logger } from "@fleetmesh/core";
 import type { BridgeMetrics } from "./bridge-metrics.ts";
 import type { PlannedLink } from "./link-plan.ts";
-import type { LinkCursor, Position, RegionLink } from "./region-link.ts";
+import type { Position, RegionLink } from "./region-link.ts";
 
 export interface LinkAuditPorts {
   readonly from: RegionLink;
@@ -12,7 +12,8 @@ export interface LinkAuditPorts {
   readonly auditMs: number;
 }
 
-interface Mark {
+/** A moment between two appends: where the link is at the origin, and the end of the receiving topic. */
+export interface LinkMark {
   readonly cursor: Position;
   readonly latest: Position;
 }
@@ -25,7 +26,7 @@ interface Mark {
 export class LinkAudit {
   readonly #link: PlannedLink;
   readonly #ports: LinkAuditPorts;
-  #mark: Mark | undefined;
+  #mark: LinkMark | undefined;
   #dueMs: number;
 
   constructor(link: PlannedLink, ports: LinkAuditPorts) {
@@ -34,9 +35,14 @@ export class LinkAudit {
     this.#dueMs = ports.clock.monotonicMs() + ports.auditMs;
   }
 
-  /** Call only while no append is under way. */
-  begin({ cursor, latest }: LinkCursor): void {
-    this.#mark ??= cursor === undefined ? undefined : { cursor, latest };
+  /** From here on. Call only while no append is under way; a range that is open already stays so. */
+  begin(mark: LinkMark): void {
+    this.#mark ??= mark;
+  }
+
+  /** The link lost its place: the range that was open cannot be compared. */
+  forget(): void {
+    this.#mark = undefined;
   }
 
   isDue(): boolean {
@@ -55,11 +61,13 @@ export class LinkAudit {
     try {
       await this.#compare(before, { cursor, latest }, signal);
     } catch (error) {
-      if (!MeshError.is(error, "POSITION_TRIMMED")) throw error;
+      const isCut =
+        MeshError.is(error, "POSITION_TRIMMED") || MeshError.is(error, "POSITION_INVALID");
+      if (!isCut) throw error;
     }
   }
 
-  async #compare(before: Mark, after: Mark, signal: AbortSignal): Promise<void> {
+  async #compare(before: LinkMark, after: LinkMark, signal: AbortSignal): Promise<void> {
     const { from, to, metrics, logger } = this.#ports;
     const { from: origin, to: region, topic } = this.#link;
     const [sent, received] = await Promise.all([

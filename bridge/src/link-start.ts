@@ -8,7 +8,8 @@ export async function startPosition(
   ends: { readonly from: RegionLink; readonly to: RegionLink; readonly clock: Clock },
   signal: AbortSignal,
 ): Promise<Position> {
-  if (link.sinceMs === undefined) return "earliest";
+  // A position and not "earliest": should retention cut the head meanwhile, it is noticed.
+  if (link.sinceMs === undefined) return ends.from.positionAt(link.topic, 0, signal);
   const [from, to] = await Promise.all([
     measure(ends.from, ends.clock, signal),
     measure(ends.to, ends.clock, signal),

@@ -157,9 +157,11 @@ class LinkSession {
   async #begin(signal: AbortSignal): Promise<Position> {
     const { from, to, clock } = this.#ports;
     const known = await to.cursor(this.#link.from, this.#link.topic, signal);
-    this.#audit.begin(known);
     this.#cursor = known.cursor;
-    return known.cursor ?? (await startPosition(this.#link, { from, to, clock }, signal));
+    const start = { from, to, clock };
+    const position = known.cursor ?? (await startPosition(this.#link, start, signal));
+    this.#audit.begin({ cursor: position, latest: known.latest });
+    return position;
   }
 
   async #read(after: Position, waitMs: number, signal: AbortSignal): Promise<LinkPage> {
@@ -175,6 +177,7 @@ class LinkSession {
       if (!isGone) throw error;
       const labels = { region: this.#link.from, to: this.#link.to, topic };
       metrics.skipped.inc(labels);
+      this.#audit.forget();
       logger.error(
         { ...labels, after, code: error.code },
         "Link lost its place; goes on from the earliest kept.",

@@ -143,6 +143,7 @@ export class AgentSimulation {
   constructor(agentId: string, client: MqttClient) {
     this.agentId = agentId;
     this.client = client;
+    client.setMaxListeners(0);
     client.on("message", (_topic, payload) => this.acks.push(decodeAck(payload)));
     client.on("error", () => undefined);
     client.on("close", () => (this.isClosed = true));

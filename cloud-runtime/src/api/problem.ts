@@ -38,7 +38,7 @@ export function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply
   return reply
     .code(error.status)
     .type("application/problem+json")
-    .send(JSON.stringify(toProblem(error)));
+    .send(Buffer.from(JSON.stringify(toProblem(error))));
 }
 
 function toMeshError(thrown: unknown): MeshError {

@@ -110,8 +110,7 @@ export class LinkRoutes implements Part {
     });
     app.get("/v1/replication/cursor", async (request) => {
       const { topic, origin } = cursorQuery.parse(request.query);
-      const cursor = (await store.replicationCursor(origin, topic)) ?? null;
-      return { cursor, latest: (await store.bounds(topic)).latest };
+      return this.#cursor(origin, topic);
     });
     app.get("/v1/replication/audit", (request) =>
       sealRange(store, auditQuery.parse(request.query)),
@@ -151,6 +150,17 @@ export class LinkRoutes implements Part {
     const { region, metadata } = this.#ports;
     const topics = metadata.topics().map((topic) => topic.name);
     return { region, wants: metadata.wants(), topics: topics.sort() };
+  }
+
+  /** Both of one moment: an append of a link that was cut off may still be arriving. */
+  async #cursor(origin: string, topic: string): Promise<{ cursor: string | null; latest: string }> {
+    const { store } = this.#ports;
+    for (;;) {
+      const before = await store.replicationCursor(origin, topic);
+      const { latest } = await store.bounds(topic);
+      const cursor = await store.replicationCursor(origin, topic);
+      if (cursor === before) return { cursor: cursor ?? null, latest };
+    }
   }
 
   async #events(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
