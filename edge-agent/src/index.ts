@@ -1,3 +1,4 @@
+export * from "./agent/doctor.ts";
 export * from "./agent/edge-agent-config.ts";
 export * from "./agent/edge-agent.ts";
 export type { EdgeLedger, EpochLedger, LedgerLine } from "./agent/edge-ledger.ts";

@@ -85,8 +85,7 @@ async function startUplink(
 async function append(
   eventClass: EventClass,
   count: number,
-  to = buffer,
-  size = 10,
+  { to = buffer, size = 10 } = {},
 ): Promise<void> {
   const items = Array.from({ length: count }, (_, at) => ({
     eventClass,
@@ -214,7 +213,7 @@ describe("Uplink", () => {
 
   it("never has more on its way than the region's credit and its own window allow", async () => {
     region.creditBytes = 3_000;
-    await append("normal", 200, buffer, 100);
+    await append("normal", 200, { size: 100 });
     const running = await startUplink({ batchBytesMax: 1_000 });
     region.isTaking = false;
     await clock.advance(2_000);
@@ -237,7 +236,7 @@ describe("Uplink", () => {
 
   it("drains a salvaged buffer under its own epoch beside the current one", async () => {
     const old = await newBuffer();
-    await append("normal", 4, old);
+    await append("normal", 4, { to: old });
     await append("normal", 2);
     await startUplink({}, [old]);
     await clock.advance(1_000);
@@ -321,7 +320,7 @@ describe("Uplink", () => {
 
   it("shares a batch's bytes out over its topics", async () => {
     await append("normal", 10);
-    await append("bulk", 10, buffer, 1_000);
+    await append("bulk", 10, { size: 1_000 });
     await startUplink();
     await clock.advance(1_000);
     expect([...bytes.keys()].sort()).toEqual(["test.bulk", "test.normal"]);
