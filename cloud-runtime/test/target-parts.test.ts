@@ -1,0 +1,116 @@
+import { SimulatedClock, seededChance } from "@fleetmesh/core";
+import { describe, expect, it } from "vitest";
+import { assertPublicHost, isPublicAddress } from "../src/target/address-guard.ts";
+import { parseRetryAfter } from "../src/target/retry-after.ts";
+import { TimerWheel, type WheelEntry } from "../src/target/timer-wheel.ts";
+import { TraceParent } from "../src/target/trace-parent.ts";
+import { signingKey, webhookSignature } from "../src/target/webhook-signature.ts";
+import { sampleEvent } from "./subscription-samples.ts";
+
+describe("webhook signature", () => {
+  it("gives the Standard Webhooks test vector", () => {
+    const key = signingKey("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    const body = Buffer.from('{"test": 2432232314}');
+    const signed = { id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestampSeconds: 1614265330, body };
+    expect(webhookSignature(key, signed)).toBe("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+  });
+
+  it.each(["whsec_", "whsec_c2hvcnQ=", "not base64 at all, but quite long enough!"])(
+    "refuses the secret %j",
+    (secret) => expect(() => signingKey(secret)).toThrow(/24 to 64 random bytes/),
+  );
+});
+
+describe("Retry-After", () => {
+  const nowMs = Date.UTC(2026, 0, 1);
+  it.each<[string, number | undefined]>([
+    ["120", 120_000],
+    [" 0 ", 0],
+    ["Thu, 01 Jan 2026 00:00:30 GMT", 30_000],
+    ["Wed, 31 Dec 2025 00:00:00 GMT", 0],
+    ["999999999", 86_400_000],
+    ["soon", undefined],
+    ["", undefined],
+  ])("reads %j as %s ms", (value, wanted) => expect(parseRetryAfter(value, nowMs)).toBe(wanted));
+});
+
+describe("trace parent", () => {
+  const traceId = "0af7651916cd43dd8448eb211c80319c";
+  const next = (traceparent: string): string =>
+    new TraceParent(seededChance(1)).next(
+      sampleEvent({ id: "1", extensions: [["traceparent", traceparent]] }),
+      "f".repeat(32),
+    );
+
+  it("goes on with the event's trace under a new parent", () => {
+    const made = next(`00-${traceId}-b7ad6b7169203331-01`);
+    expect(made).toMatch(new RegExp(`^00-${traceId}-[0-9a-f]{16}-01$`));
+    expect(made).not.toContain("b7ad6b7169203331");
+    expect(next(`cc-${traceId}-b7ad6b7169203331-01-what`)).toContain(traceId);
+  });
+
+  it.each([
+    "junk",
+    `ff-${traceId}-b7ad6b7169203331-01`,
+    `00-${traceId}-b7ad6b7169203331-01-more`,
+    `00-${"0".repeat(32)}-b7ad6b7169203331-01`,
+    `00-${traceId}-${"0".repeat(16)}-01`,
+  ])("restarts the trace of the invalid %j", (given) => {
+    expect(next(given)).toContain(`00-${"f".repeat(32)}-`);
+  });
+});
+
+describe("address guard", () => {
+  it.each([
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.31.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "100.64.0.1",
+    "0.0.0.0",
+    "224.0.0.1",
+    "::1",
+    "::",
+    "::ffff:127.0.0.1",
+    "::ffff:a00:1",
+    "fe80::1",
+    "fd00::1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "not an address",
+  ])("does not take %s for public", (address) => expect(isPublicAddress(address)).toBe(false));
+
+  it.each(["1.1.1.1", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"])(
+    "takes %s for public",
+    (address) => expect(isPublicAddress(address)).toBe(true),
+  );
+
+  it("knows local names", () => {
+    for (const host of ["localhost", "LOCALHOST.", "a.localhost"])
+      expect(() => assertPublicHost(host)).toThrow(/not public/);
+    expect(() => assertPublicHost("example.com")).not.toThrow();
+  });
+});
+
+describe("timer wheel", () => {
+  it("expires each entry once, never early and at most two ticks late", async () => {
+    const clock = new SimulatedClock();
+    const wheel = new TimerWheel(clock, 50);
+    const seen: [number, number][] = [];
+    for (const delayMs of [1, 49, 50, 51, 500, 3_149, 3_200, 3_201, 10_000]) {
+      const entry: WheelEntry = {
+        wheelSlot: undefined,
+        wheelRounds: 0,
+        expire: () => seen.push([delayMs, clock.monotonicMs()]),
+      };
+      wheel.add(entry, delayMs);
+    }
+    await clock.advance(20_000);
+    expect(seen).toHaveLength(9);
+    for (const [delayMs, atMs] of seen) {
+      expect(atMs).toBeGreaterThanOrEqual(delayMs);
+      expect(atMs).toBeLessThanOrEqual(delayMs + 100);
+    }
+  });
+});
