@@ -166,8 +166,9 @@ export class AgentBuffers implements Buffers {
     const buffer = new SalvagedBuffer(new SqliteBuffer(options), () =>
       this.#inBackground(() => this.#drained(folder)),
     );
-    this.#salvaged.push({ folder, buffer });
     await buffer.start();
+    this.#salvaged.push({ folder, buffer });
+    await buffer.tellWhenDrained();
   }
 
   /** All of it is the region's: what was damaged and what was salvaged from it goes. */

@@ -29,9 +29,8 @@ export class SalvagedBuffer implements EventBuffer {
     return this.#buffer.epoch;
   }
 
-  async start(): Promise<void> {
-    await this.#buffer.start();
-    await this.#tellWhenDrained();
+  start(): Promise<void> {
+    return this.#buffer.start();
   }
 
   stop(deadline: AbortSignal): Promise<void> {
@@ -48,7 +47,7 @@ export class SalvagedBuffer implements EventBuffer {
 
   async acknowledge(watermarks: Watermarks): Promise<void> {
     await this.#buffer.acknowledge(await this.#withinProduced(watermarks));
-    await this.#tellWhenDrained();
+    await this.tellWhenDrained();
   }
 
   stats(): Promise<BufferStats> {
@@ -57,6 +56,17 @@ export class SalvagedBuffer implements EventBuffer {
 
   onAppended(): void {
     // Nothing is ever appended.
+  }
+
+  /** Calls back, once, when everything is acknowledged; it may be so from the start. */
+  async tellWhenDrained(): Promise<void> {
+    const { classes } = await this.#buffer.stats();
+    const isDrained = Object.values(classes).every(
+      (one) => one.confirmed.sequence === one.produced,
+    );
+    if (!isDrained || this.#isDrained) return;
+    this.#isDrained = true;
+    this.#onDrained();
   }
 
   /** When the old counters were unreadable, the region may know of more than was found here: all of it is handled then. */
@@ -74,15 +84,5 @@ export class SalvagedBuffer implements EventBuffer {
           : { ...watermark, sequence: produced, stored: watermark.stored - beyond };
     }
     return within;
-  }
-
-  async #tellWhenDrained(): Promise<void> {
-    const { classes } = await this.#buffer.stats();
-    const isDrained = Object.values(classes).every(
-      (one) => one.confirmed.sequence === one.produced,
-    );
-    if (!isDrained || this.#isDrained) return;
-    this.#isDrained = true;
-    this.#onDrained();
   }
 }
