@@ -81,5 +81,5 @@ function cell(value: unknown): string {
   if (value === undefined || value === null) return "-";
   return typeof value === "object"
     ? JSON.stringify(value)
-    : String(value as string | number | boolean);
+    : String(value);
 }

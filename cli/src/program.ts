@@ -13,7 +13,7 @@ import { addTail } from "./command/tail.ts";
 import { addTrace } from "./command/trace.ts";
 import { outputFormats } from "./output.ts";
 
-export const version = "0.1.0";
+const version = "0.1.0";
 
 /** The command tree. Every command is one file in `command/`. */
 export function createProgram(): Command {

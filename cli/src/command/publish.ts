@@ -1,7 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { MeshError } from "@fleetmesh/core";
+import { MeshError, systemChance, systemClock } from "@fleetmesh/core";
 import type { Command } from "commander";
 import type { ApiClient } from "../api-client.ts";
 import { clientOf, outputOf } from "../context.ts";
@@ -14,6 +13,8 @@ interface PublishOptions {
   readonly ext: readonly string[];
   readonly jsonl?: boolean;
 }
+
+type PublishArguments = [data: string | undefined, options: PublishOptions, command: Command];
 
 const batchCountMax = 100;
 
@@ -35,20 +36,13 @@ export function addPublish(program: Command): void {
       "--jsonl",
       "each line of standard input is one event's data as JSON, or a whole CloudEvent",
     )
-    .action(
-      async (
-        topic: string,
-        data: string | undefined,
-        options: PublishOptions,
-        command: Command,
-      ) => {
-        const client = clientOf(command);
-        const accepted = options.jsonl
-          ? await publishLines(client, topic, options)
-          : await post(client, topic, [envelope(options, await readData(data))]);
-        outputOf(command).line({ accepted });
-      },
-    );
+    .action(async (topic: string, ...[data, options, command]: PublishArguments) => {
+      const client = clientOf(command);
+      const accepted = options.jsonl
+        ? await publishLines(client, topic, options)
+        : await post(client, topic, [envelope(options, await readData(data))]);
+      outputOf(command).line({ accepted });
+    });
 }
 
 /** Batches follow one another, so that the lines keep their order; the first refused batch ends the work. */
@@ -101,10 +95,10 @@ async function post(client: ApiClient, topic: string, events: readonly string[])
 function envelope(options: PublishOptions, data: Buffer | undefined): string {
   const attributes: Record<string, string> = {
     specversion: "1.0",
-    id: options.id ?? randomUUID(),
+    id: options.id ?? systemChance.uuid(),
     source: options.source,
     type: options.type,
-    time: new Date().toISOString(),
+    time: new Date(systemClock.wallMs()).toISOString(),
     ...(options.subject === undefined ? {} : { subject: options.subject }),
     ...Object.fromEntries(options.ext.map(parseExtension)),
   };

@@ -11,8 +11,11 @@ import { createRuntime, runtimeConfigSchema } from "@fleetmesh/cloud-runtime";
 import { createPanel, panelConfigSchema } from "@fleetmesh/control-panel";
 import { createEdgeAgent, edgeAgentConfigSchema, type EdgeAgent } from "@fleetmesh/edge-agent";
 import { Vehicle } from "@fleetmesh/simulator";
+import { join } from "node:path";
+import { devContextFile } from "../context.ts";
+import { writeFileDurably } from "../durable-file.ts";
 import { devConfigs, type DevConfigs } from "./dev-config.ts";
-import { loadDevKeys } from "./dev-keys.ts";
+import { loadDevKeys, type DevKeys } from "./dev-keys.ts";
 import { httpUrl, mqttUrl, planDev, type DevOptions, type DevPlan } from "./dev-plan.ts";
 import { loadDrive } from "./dev-drive.ts";
 import { Printer } from "./printer.ts";
@@ -36,6 +39,7 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
   const plan = planDev(options);
   const keys = await loadDevKeys(plan.dataDir);
   const configs = devConfigs(plan, keys);
+  await writeDevContext(plan, keys);
   const system = { clock: systemClock, chance: systemChance, logger: ports.logger };
   const mesh = new Assembly("mesh", [new Printer(plan.printerPort, ports.print)]);
   for (const config of configs.runtimes)
@@ -47,6 +51,12 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
   mesh.add(new PrinterSubscription(plan, keys.token));
   await addVehicles(mesh, { configs, options, logger: ports.logger });
   return { part: mesh, plan, token: keys.token, configs };
+}
+
+/** Lets every `mesh` command in this folder speak to this mesh. */
+async function writeDevContext({ dataDir, regions }: DevPlan, { token }: DevKeys): Promise<void> {
+  const url = httpUrl(regions[0]?.httpPort ?? 0);
+  await writeFileDurably(join(dataDir, devContextFile), JSON.stringify({ url, token }));
 }
 
 interface VehicleSetting {
