@@ -114,6 +114,9 @@ export class StoreWriter {
       configure(db, this.#options);
       migrate(db);
       assertReadable(db);
+      // SQLite opens what it may not write without a word; a store that cannot take events must not start.
+      db.exec("BEGIN IMMEDIATE");
+      db.exec("ROLLBACK");
       const events = new EventWriter(db, this.#options);
       this.#opened = { db, events, deliveries: new DeliveryWriter(db, this.#options) };
       return this.#opened;
