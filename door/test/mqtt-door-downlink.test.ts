@@ -61,6 +61,27 @@ describe("mqtt door: downlink", () => {
     expect(again.received.includes("secret")).toBe(false);
   });
 
+  it("does not bring a denied subscription to life when the permission comes later", async () => {
+    let isOpen = false;
+    const maySubscribe = (_principal: unknown, _clientId: string, filter: string): boolean =>
+      isOpen || filter.startsWith("commands/");
+    const { door, told } = await open({ maySubscribe });
+    const raw = clients.raw(door);
+    raw.send(connectPacket("agent", { clean: false }));
+    await raw.bytes(4);
+    raw.send(subscribePacket(5, ["commands/agent", "secret/x"]));
+    await raw.bytes(10);
+    raw.socket.destroy();
+    await until(() => told.includes("-agent closed"));
+    isOpen = true;
+    await door.publishTo("secret/x", Buffer.from("secret"));
+    await door.publishTo("commands/agent", Buffer.from("offline"));
+    const again = clients.raw(door);
+    again.send(connectPacket("agent", { clean: false }));
+    await until(() => again.received.includes("offline"));
+    expect(again.received.includes("secret")).toBe(false);
+  });
+
   it("stops forwarding when a permission ends while the client is connected", async () => {
     let isPermitted = true;
     const { door } = await open({ maySubscribe: () => isPermitted });
