@@ -123,11 +123,20 @@ export class CursorTracker {
     this.advance(to.position, to.index);
   }
 
+  /** As the cursor has it: filtered events count once everything before them is settled. */
   counts(): DeliveryCounts {
     const settledIndex = this.#inHand.peek()?.index ?? this.#index;
     const settled = settledIndex - this.#start.startIndex + this.#aheadCount + this.#restored.size;
     const { delivered, expired, deadLettered, trimmed } = this.#counts;
     const filtered = settled - delivered - expired - deadLettered - trimmed;
+    return { delivered, filtered, expired, deadLettered, trimmed };
+  }
+
+  /** What happened to all that was read so far, beyond the cursor too; the events in hand are not part of it. */
+  liveCounts(): DeliveryCounts {
+    const { delivered, expired, deadLettered, trimmed } = this.#counts;
+    const read = this.#index - this.#start.startIndex + this.#restored.size;
+    const filtered = read - this.unsettledCount - delivered - expired - deadLettered - trimmed;
     return { delivered, filtered, expired, deadLettered, trimmed };
   }
 

@@ -344,7 +344,7 @@ export class Dispatcher implements Part {
       for (const [topic, feed] of runner.feeds) {
         const { tracker } = feed;
         const seen = Math.max(tracker.index, this.#reader(topic).index);
-        const counts = tracker.counts();
+        const counts = tracker.liveCounts();
         const settled = totalOf(counts);
         lag.labels(topic, id).set(Math.max(0, seen - tracker.startIndex - settled));
         filtered.labels(topic, id).inc(counts.filtered);

@@ -51,9 +51,10 @@ export async function booksOf(
     pending += end - readIndex;
     if (!tracker) continue;
     pending += tracker.unsettledCount - tracker.restoredCount;
-    const counts = tracker.counts();
+    const counts = tracker.liveCounts();
     sum.delivered += counts.delivered;
-    sum.filtered += counts.filtered;
+    // Fewer than none would mean that something was counted twice: then the difference shows it.
+    sum.filtered += Math.max(0, counts.filtered);
     sum.expired += counts.expired;
     sum.deadLettered += counts.deadLettered;
     sum.trimmed += counts.trimmed;

@@ -75,6 +75,7 @@ function invalidBody(error: z.ZodError): MeshError {
 
 function problemsOf(issue: z.core.$ZodIssue): { field: string; message: string }[] {
   const field = issue.path.join(".") || "body";
+  if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ field, message }));
   if (issue.code !== "unrecognized_keys") return [{ field, message: issue.message }];
   const known = issue.message.startsWith("known:") ? issue.message.slice(6).split(",") : [];
   return issue.keys.map((key) => {

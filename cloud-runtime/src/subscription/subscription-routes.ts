@@ -18,7 +18,9 @@ export function registerSubscriptionRoutes(
   { service, principalOf }: SubscriptionRoutesOptions,
 ): void {
   const path = "/v1/subscriptions";
-  app.get(path, (request) => service.list(principalOf(request)).map(toAnswer));
+  app.get(path, (request, reply) =>
+    reply.send({ subscriptions: service.list(principalOf(request)).map(toAnswer) }),
+  );
   app.post(path, async (request, reply) => {
     const made = await service.create(principalOf(request), request.body);
     return reply
@@ -26,8 +28,8 @@ export function registerSubscriptionRoutes(
       .header("location", `${path}/${encodeURIComponent(made.id)}`)
       .send(toAnswer(made));
   });
-  app.get<ById>(`${path}/:id`, (request) =>
-    toAnswer(service.get(principalOf(request), request.params.id)),
+  app.get<ById>(`${path}/:id`, (request, reply) =>
+    reply.send(toAnswer(service.get(principalOf(request), request.params.id))),
   );
   app.put<ById>(`${path}/:id`, async (request) =>
     toAnswer(await service.replace(principalOf(request), request.params.id, request.body)),

@@ -1,0 +1,223 @@
+import {
+  compileTopicPattern,
+  createLogger,
+  seededChance,
+  systemClock,
+  type TopicMatcher,
+} from "@fleetmesh/core";
+import type { Principal } from "@fleetmesh/door";
+import { fastify, type FastifyInstance } from "fastify";
+import { Registry } from "prom-client";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { answerProblems } from "../src/api/problem.ts";
+import { Dispatcher } from "../src/delivery/dispatcher.ts";
+import { Redrive } from "../src/delivery/redrive.ts";
+import { MemoryMetadata } from "../src/metadata/memory-metadata.ts";
+import { openMemoryStore } from "../src/store/memory-store.ts";
+import { registerDeadLetterRoutes } from "../src/subscription/dead-letter-routes.ts";
+import { registerSubscriptionRoutes } from "../src/subscription/subscription-routes.ts";
+import { SubscriptionService } from "../src/subscription/subscription-service.ts";
+import { MemoryTarget } from "../src/target/memory-target.ts";
+import { sampleEvent } from "./subscription-samples.ts";
+
+const logger = createLogger({ part: "test", level: "silent" });
+const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const none: TopicMatcher = () => false;
+
+function principal(subscribe: string, isOperator: boolean): Principal {
+  return {
+    name: "test",
+    mayPublish: none,
+    maySubscribe: compileTopicPattern(subscribe),
+    isOperator,
+    agentId: undefined,
+    isRegionLink: false,
+    expiresMs: Infinity,
+  };
+}
+
+describe("/v1/subscriptions", () => {
+  let app: FastifyInstance;
+  let dispatcher: Dispatcher;
+  let store: ReturnType<typeof openMemoryStore>;
+  let who: Principal;
+  let taken: string[];
+
+  async function open(allowPrivateSinks: boolean): Promise<void> {
+    [who, taken] = [principal(">", true), []];
+    store = openMemoryStore({ region: "r", clock: systemClock });
+    await store.events.start();
+    await store.deliveries.start();
+    const metadata = new MemoryMetadata({ autoCreateTopics: true });
+    const [clock, chance] = [systemClock, seededChance(1)];
+    const target = (): MemoryTarget =>
+      new MemoryTarget(({ event }) => {
+        taken.push(event.id);
+        return { kind: "taken", status: "200" };
+      });
+    const ports = { store: store.events, deliveries: store.deliveries, metadata, clock, chance };
+    dispatcher = new Dispatcher({
+      ...ports,
+      createTarget: target,
+      logger,
+      registry: new Registry(),
+    });
+    await dispatcher.start();
+    const service = new SubscriptionService({
+      ...ports,
+      dispatcher,
+      allowPrivateSinks,
+      node: "node-1",
+    });
+    app = fastify();
+    answerProblems(app, logger);
+    const principalOf = (): Principal => who;
+    registerSubscriptionRoutes(app, { service, principalOf });
+    const redrive = new Redrive({ dispatcher, deliveries: store.deliveries, clock, logger });
+    registerDeadLetterRoutes(app, { deliveries: store.deliveries, redrive, principalOf });
+  }
+
+  beforeEach(() => open(true));
+  afterEach(async () => {
+    await app.close();
+    await dispatcher.stop(AbortSignal.abort());
+  });
+
+  const body = { topic: "vehicle.telemetry", sink: "http://127.0.0.1:9/x", protocol: "HTTP" };
+  type Method = "GET" | "POST" | "PUT" | "DELETE";
+  async function ask(
+    method: Method,
+    path: string,
+    payload?: object,
+  ): Promise<{ status: number; body: Record<string, unknown> }> {
+    const answer = await app.inject({
+      method,
+      url: `/v1/${path}`,
+      ...(payload && { payload }),
+    });
+    const parsed: unknown = answer.body === "" ? {} : answer.json();
+    return { status: answer.statusCode, body: parsed as Record<string, unknown> };
+  }
+
+  it("makes, shows, changes, pauses, resumes and removes a subscription", async () => {
+    const made = await ask("POST", "subscriptions", { ...body, id: "s1" });
+    expect(made).toMatchObject({ status: 201, body: { id: "s1", state: "active", revision: 1 } });
+    expect((await ask("POST", "subscriptions", { ...body, id: "s1" })).status).toBe(409);
+    const changed = await ask("PUT", "subscriptions/s1", {
+      ...body,
+      filters: [{ exact: { type: "a" } }],
+    });
+    expect(changed.body).toMatchObject({ revision: 2, filters: [{ exact: { type: "a" } }] });
+    expect((await ask("POST", "subscriptions/s1/pause")).body).toMatchObject({ state: "paused" });
+    expect((await ask("POST", "subscriptions/s1/resume")).body).toMatchObject({ state: "active" });
+    expect((await ask("POST", "subscriptions/s1/test")).body).toMatchObject({ outcome: "taken" });
+    expect((await ask("GET", "subscriptions/s1/status")).body).toMatchObject({
+      state: "active",
+      lag: 0,
+      delivered: 0,
+      node: "node-1",
+    });
+    expect((await ask("GET", "subscriptions")).body["subscriptions"]).toHaveLength(1);
+    expect((await ask("DELETE", "subscriptions/s1")).status).toBe(204);
+    expect((await ask("GET", "subscriptions/s1")).status).toBe(404);
+  });
+
+  it("delivers what is published after the answer and not what was before", async () => {
+    const publish = (id: string): Promise<unknown> =>
+      store.events.appendDirect({
+        topic: body.topic,
+        receivedMs: 0,
+        events: [sampleEvent({ id })],
+      });
+    await publish("before");
+    await ask("POST", "subscriptions", { ...body, id: "s1" });
+    await ask("POST", "subscriptions", { ...body, id: "s2", start: "earliest" });
+    // The process dies right after the answer: the start is known all the same.
+    expect(await store.deliveries.cursors("s1")).toHaveLength(1);
+    await publish("after");
+    while (taken.length < 3) await new Promise((resolve) => setImmediate(resolve));
+    expect([...taken].sort()).toEqual(["after", "after", "before"]);
+  });
+
+  it("never tells a secret, and keeps it when what was read is written back", async () => {
+    const made = await ask("POST", "subscriptions", {
+      ...body,
+      id: "s1",
+      sinkcredential: { credentialtype: "PLAIN", identifier: "me", secret: "pass-word" },
+      protocolsettings: { headers: { "x-api-key": "key-1", "x-plain": "seen" } },
+      delivery: { signing: { secret } },
+    });
+    const shown = await ask("GET", "subscriptions/s1");
+    const listed = await ask("GET", "subscriptions");
+    for (const text of [made, shown, listed].map((answer) => JSON.stringify(answer.body)))
+      for (const hidden of ["pass-word", "key-1", secret]) expect(text).not.toContain(hidden);
+    expect(JSON.stringify(shown.body)).toContain("seen");
+    const { sinkcredential, protocolsettings, delivery } = shown.body;
+    const back = { ...body, sinkcredential, protocolsettings, delivery };
+    expect((await ask("PUT", "subscriptions/s1", back)).status).toBe(200);
+    const kept = dispatcher.runner("s1");
+    expect(kept?.state).toBe("active");
+    expect((await ask("PUT", "subscriptions/s1", back)).body["revision"]).toBe(3);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ["an unknown field", { filtres: [] }, /filtres.*did you mean \\"filters\\"/],
+    ["a sink that is no URL", { sink: "not a url" }, /sink: must be an http or https URL/],
+    ["a sink of another scheme", { sink: "ftp://a.b/c" }, /sink: must be/],
+    ["credentials in the URL", { sink: "http://me:pw@a.b/c" }, /sink: must be/],
+    ["another protocol", { protocol: "KAFKA" }, /protocol: must be HTTP/],
+    ["a bad topic", { topic: "No Topic" }, /topic: must be/],
+    ["an unknown dialect", { filters: [{ magic: {} }] }, /exact, prefix, suffix/],
+    [
+      "a header of the mesh",
+      { protocolsettings: { headers: { "Webhook-Id": "1" } } },
+      /only the mesh/,
+    ],
+    [
+      "a header that splits",
+      { protocolsettings: { headers: { a: "b\r\nc: d" } } },
+      /printable ASCII/,
+    ],
+    ["a short secret", { delivery: { signing: { secret: "whsec_YQ==" } } }, /24 to 64/],
+    ["a window of nothing", { delivery: { windowMax: 0 } }, /delivery\.windowMax/],
+  ])("refuses %s", async (_, over, wanted) => {
+    const answer = await ask("POST", "subscriptions", { ...body, ...over });
+    expect(answer).toMatchObject({ status: 400, body: { code: "MESH-6001" } });
+    expect(JSON.stringify(answer.body)).toMatch(wanted);
+  });
+
+  it("refuses private sinks unless they are allowed", async () => {
+    await app.close();
+    await dispatcher.stop(AbortSignal.abort());
+    await open(false);
+    for (const sink of [
+      "http://127.0.0.1/",
+      "http://[::1]/",
+      "http://2130706433/",
+      "http://localhost/",
+    ]) {
+      const answer = await ask("POST", "subscriptions", { ...body, sink });
+      expect(answer).toMatchObject({ status: 400, body: { code: "MESH-6004" } });
+    }
+  });
+
+  it("answers 403 before it tells whether something exists", async () => {
+    await ask("POST", "subscriptions", { ...body, id: "s1" });
+    who = principal("other.>", true);
+    expect((await ask("GET", "subscriptions/s1")).status).toBe(403);
+    expect((await ask("GET", "subscriptions/unknown")).status).toBe(403);
+    expect((await ask("POST", "subscriptions", body)).status).toBe(403);
+    expect((await ask("GET", "subscriptions")).body["subscriptions"]).toEqual([]);
+    who = principal(">", false);
+    expect((await ask("DELETE", "subscriptions/s1")).status).toBe(403);
+    expect((await ask("DELETE", "subscriptions/unknown")).status).toBe(403);
+    expect((await ask("GET", "dead-letters")).status).toBe(403);
+  });
+
+  it("does not let a narrow permission subscribe to a wider pattern", async () => {
+    who = principal("vehicle.*", true);
+    for (const topic of ["vehicle.>", ">", "*.speed", "vehicle.*.speed"])
+      expect((await ask("POST", "subscriptions", { ...body, topic })).status).toBe(403);
+    expect((await ask("POST", "subscriptions", { ...body, topic: "vehicle.*" })).status).toBe(201);
+  });
+});
