@@ -124,7 +124,10 @@ export class Runtime implements Part {
     const { clock, logger } = this.#ports;
     const { events, metadata } = this.store;
     const reading = { store: events, metadata, clock, logger, metrics: this.metrics };
-    const streams = new StreamRoute(reading, this.#config.limits.streamClients);
+    const streams = new StreamRoute(
+      { ...reading, admission: this.#admission },
+      this.#config.limits.streamClients,
+    );
     const links = new LinkRoutes({ ...reading, region: this.#config.region });
     const rates = new RateBoard(events, { clock, logger });
     this.#registerRoutes(rates);

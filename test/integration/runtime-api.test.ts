@@ -109,6 +109,16 @@ describe("reading a topic over HTTP", () => {
   });
 });
 
+describe("the token check", () => {
+  it("cannot be passed by spelling a path in another way", async () => {
+    const region = await runtime(memory);
+    for (const path of ["/v1/meta", "/%76%31/meta", "/%761/status", "/v1/meta/", "/v1/none"]) {
+      expect([path, (await fetch(`${region.url}${path}`)).status]).toEqual([path, 401]);
+    }
+    expect((await fetch(`${region.url}/none`)).status).toBe(404);
+  });
+});
+
 describe("direct publishers", () => {
   it("get 200 again for the same bytes, 409 for other bytes under the same id, and 404 for an unknown topic", async () => {
     const region = await runtime();

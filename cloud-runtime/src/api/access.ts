@@ -1,20 +1,31 @@
 import { MeshError } from "@fleetmesh/core";
-import { bearerToken, type Admission, type Principal } from "@fleetmesh/door";
+import { bearerToken, pathOf, type Admission, type Principal } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
 const principals = new WeakMap<FastifyRequest, Principal>();
 
-/** Nothing under /v1 without a valid token. The check comes before routing's answer, so a stranger learns no names. */
+/** Nothing but the probes without a valid token. The check comes before routing's answer, so a stranger learns no names. */
 export function requireToken(app: FastifyInstance, admission: Admission): void {
   app.addHook("onRequest", async (request) => {
-    if (!isGuarded(request.url)) return;
-    const token = bearerToken(request.raw);
-    principals.set(request, await admission.admit(token, request.socket.remoteAddress ?? ""));
+    const address = request.socket.remoteAddress ?? "";
+    if (isOpen(request, address)) return;
+    principals.set(request, await admission.admit(bearerToken(request.raw), address));
   });
 }
 
-function isGuarded(url: string): boolean {
-  return url === "/v1" || url.startsWith("/v1/") || url.startsWith("/v1?");
+/**
+ * Probes are for everybody; the metrics name topics and subscriptions, so from elsewhere they take a token too. Judged by
+ * the route that was found, not by the path's spelling: `/%76%31/...` is routed like `/v1/...`.
+ */
+function isOpen(request: FastifyRequest, address: string): boolean {
+  const route = request.routeOptions.url;
+  if (route === undefined) return !pathOf(request.url).startsWith("/v1");
+  if (route === "/metrics") return isLoopback(address);
+  return route === "/livez" || route === "/readyz";
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 export function principalOf(request: FastifyRequest): Principal {

@@ -28,7 +28,7 @@ export function answerProblems(app: FastifyInstance, logger: Logger): void {
   });
 }
 
-export function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
+function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
   if (error.retryAfterSeconds !== undefined) {
     void reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
   } else if (error.retryable && (error.status === 503 || error.status === 429)) {

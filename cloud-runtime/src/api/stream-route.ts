@@ -1,4 +1,5 @@
 import { compileTopicPattern, MeshError, type Logger, type Part } from "@fleetmesh/core";
+import type { Admission } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { RuntimeMetrics } from "../telemetry/runtime-metrics.ts";
@@ -8,6 +9,7 @@ import { StreamTail } from "./stream-tail.ts";
 import type { ReadingPorts } from "./topic-routes.ts";
 
 export interface StreamPorts extends ReadingPorts {
+  readonly admission: Admission;
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
 }
@@ -55,14 +57,14 @@ export class StreamRoute implements Part {
       throw new MeshError("OVERLOADED", "Too many live tails are open", { retryAfterSeconds: 5 });
     }
     const lastId = request.headers["last-event-id"];
-    const { store, clock } = this.#ports;
+    const { store, clock, admission } = this.#ports;
     const options = {
       store,
       clock,
       isWanted: (name: string) => matches(name) && principal.maySubscribe(name),
       resumeFrom: typeof lastId === "string" ? decodeStreamCursor(lastId) : undefined,
       startAt: from,
-      expiresMs: principal.expiresMs,
+      isTokenOver: () => admission.isOver(principal),
     };
     reply.hijack();
     reply.raw.writeHead(200, {

@@ -13,8 +13,8 @@ export interface StreamTailOptions {
   readonly resumeFrom: ReadonlyMap<string, Position> | undefined;
   /** "latest" for what comes from now on, "earliest" for all that is kept. */
   readonly startAt: Position;
-  /** Wall clock after which the token no longer permits reading. */
-  readonly expiresMs: number;
+  /** The token has expired or was revoked since. */
+  readonly isTokenOver: () => boolean;
 }
 
 const pageLimit = { countMax: 200, bytesMax: 512 * 1024 };
@@ -76,8 +76,8 @@ export class StreamTail {
   }
 
   #isOver(): boolean {
-    const { clock, expiresMs } = this.#options;
-    return this.#stopping.aborted || this.#response.destroyed || clock.wallMs() >= expiresMs;
+    const { isTokenOver } = this.#options;
+    return this.#stopping.aborted || this.#response.destroyed || isTokenOver();
   }
 
   #onAppended(topics: readonly string[]): void {

@@ -51,7 +51,7 @@ const eventsPerMessageMax = 50_000;
  * - A message that cannot be read, and a second agent with the same buffer, are answered late on purpose: whatever the
  *   sender's back-off is, it cannot make the runtime loop hot.
  *
- * Errors: NOT_PERMITTED, TOKEN_INVALID (expired meanwhile), WIRE_INVALID, WIRE_TOO_LARGE, AGENT_CLONED, OVERLOADED,
+ * Errors: NOT_PERMITTED, WIRE_INVALID, WIRE_TOO_LARGE, AGENT_CLONED, OVERLOADED,
  * STORE_UNAVAILABLE, STOPPING.
  */
 export class AgentIngress implements Part {
@@ -131,9 +131,6 @@ export class AgentIngress implements Part {
   #authorise({ principal }: AgentConnection, agentId: string): void {
     if (principal.agentId !== "*" && principal.agentId !== agentId) {
       throw new MeshError("NOT_PERMITTED", `The token is not that of agent "${agentId}"`);
-    }
-    if (principal.expiresMs <= this.#ports.clock.wallMs()) {
-      throw new MeshError("TOKEN_INVALID", "The token has expired");
     }
   }
 
