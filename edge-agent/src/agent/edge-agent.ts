@@ -11,9 +11,9 @@ import {
   type Part,
 } from "@fleetmesh/core";
 import { Registry } from "prom-client";
+import { AgentBuffers } from "../buffer/agent-buffers.ts";
 import type { Buffers } from "../buffer/buffers.ts";
 import { MemoryBuffer } from "../buffer/memory-buffer.ts";
-import { SqliteBuffer } from "../buffer/sqlite-buffer.ts";
 import type { BufferStats } from "../buffer/buffer.ts";
 import { createAdminServer } from "../status/admin-server.ts";
 import { classLine, type AgentStatus } from "../status/agent-status.ts";
@@ -220,7 +220,7 @@ function createBuffers(
     return new SingleBuffer(new MemoryBuffer({ agentId, limits, clock, chance }));
   }
   const directory = join(dataDir, "buffer");
-  return new SingleBuffer(new SqliteBuffer({ directory, agentId, limits, clock, chance, logger }));
+  return new AgentBuffers({ directory, agentId, limits, clock, chance, logger });
 }
 
 function createLink({ agentId, uplink }: EdgeAgentConfig, logger: Logger): UplinkLink {

@@ -104,18 +104,25 @@ class MqttConnection implements LinkConnection {
 
   /** Resolves when the broker let us in and the subscriptions are granted. */
   async opened(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#client.once("connect", () => resolve());
-      this.#client.once("error", (error) => reject(refusal(error)));
-      void this.closed.then((reason) => reject(unreachable(this.#options.url, reason)));
+    // The end of the connection answers for callbacks that a dying client forgets.
+    const failed = this.closed.then((reason) => {
+      throw unreachable(this.#options.url, reason);
     });
+    failed.catch(() => undefined); // Long after we opened, the connection closes, and nobody waits here.
+    await Promise.race([this.#connected(), failed]);
     const { agentId } = this.#options;
-    const granted = await this.#client.subscribeAsync([`acks/${agentId}`, `commands/${agentId}`], {
-      qos: 1,
-    });
+    const topics = [`acks/${agentId}`, `commands/${agentId}`];
+    const granted = await Promise.race([this.#client.subscribeAsync(topics, { qos: 1 }), failed]);
     if (granted.some(({ qos }) => qos > 2)) {
       throw new MeshError("UPLINK_REFUSED", "The broker denied the agent its acknowledgements");
     }
+  }
+
+  #connected(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.once("connect", () => resolve());
+      this.#client.once("error", (error) => reject(refusal(error)));
+    });
   }
 
   send(batch: Uint8Array): Promise<void> {
