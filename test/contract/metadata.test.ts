@@ -49,7 +49,7 @@ describe("metadata in a file", () => {
     for (const id of ["a", "b", "c"]) await first.putSubscription(sampleSubscription({ id }));
     await first.stop();
     const whole = await readFile(path);
-    const ends = [...whole.toString()].flatMap((char, at) => (char === "\n" ? [at + 1] : []));
+    const ends = Array.from(whole, (byte, at) => (byte === 10 ? at + 1 : Infinity));
     for (let length = whole.length; length >= 0; length -= 7) {
       await writeFile(path, whole);
       await truncate(path, length);

@@ -73,10 +73,10 @@ async function publish(world: World, count: number): Promise<void> {
 
 /** The simulated clock drives everything: a promise that needs it is awaited while time passes. */
 async function during<Result>(world: World, promise: Promise<Result>): Promise<Result> {
-  let isDone = false;
-  const watched = promise.finally(() => (isDone = true));
+  const progress = { isDone: false };
+  const watched = promise.finally(() => (progress.isDone = true));
   watched.catch(() => undefined);
-  for (let step = 0; step < 1_000 && !isDone; step += 1) await world.clock.advance(20);
+  for (let step = 0; step < 1_000 && !progress.isDone; step += 1) await world.clock.advance(20);
   return watched;
 }
 
