@@ -61,8 +61,11 @@ export class AgentBuffers implements Buffers {
   }
 
   async start(): Promise<void> {
+    const { directory } = this.#options;
+    // Looked for first: damage that is found on opening takes care of its own salvage.
+    const quarantined = existsSync(directory) ? findQuarantined(directory) : [];
     await this.#openCurrent();
-    for (const folder of findQuarantined(this.#options.directory)) {
+    for (const folder of quarantined) {
       if (existsSync(folder.salvageFolder)) await this.#openSalvaged(folder);
       else this.#salvageLater(folder);
     }

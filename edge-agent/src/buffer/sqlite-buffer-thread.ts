@@ -4,6 +4,7 @@ import { errorToData, MeshError, systemClock } from "@fleetmesh/core";
 import { BufferDisk } from "./buffer-disk.ts";
 import type { BufferReply, BufferRequest, BufferThreadSettings } from "./buffer-messages.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
+import { FreedMemory } from "./freed-memory.ts";
 import { transferablesOf } from "./transferables.ts";
 
 /** The thread on which a buffer's disk is waited for, so that fsync never stops the network's event loop. */
@@ -18,6 +19,8 @@ const disk = new BufferDisk(workerData as BufferThreadSettings, {
   onUnavailable: (reason) => tell({ kind: "unavailable", reason }),
   onDamaged: (reason) => tell({ kind: "damaged", reason }),
 });
+
+const freed = new FreedMemory();
 
 function answer(request: BufferRequest): unknown {
   switch (request.kind) {
@@ -44,7 +47,10 @@ function serve(request: BufferRequest): void {
   } catch (error) {
     tell({ kind: "failed", id, error: errorToData(error) });
   }
-  if (request.kind === "append") disk.afterAppend();
+  if (request.kind === "append") {
+    disk.afterAppend();
+    for (const unit of request.units) for (const { body } of unit) freed.add(body.length);
+  }
   if (request.kind === "stop") port?.close();
 }
 

@@ -1,0 +1,30 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+type Collect = (options: { readonly type: "minor" }) => void;
+
+const collectBytes = 8 * 1024 * 1024;
+
+/**
+ * Collects what was handed over and is done with. A thread that gets its work in transferred memory makes few objects of
+ * its own, so that V8 sees no reason to collect before 64 MB of others' bytes hang on them; a minor collection of this
+ * small heap takes well under a millisecond.
+ */
+export class FreedMemory {
+  readonly #collect: Collect | undefined;
+  #byteCount = 0;
+
+  constructor() {
+    setFlagsFromString("--expose-gc");
+    const found: unknown = runInNewContext("typeof gc === 'function' ? gc : undefined");
+    this.#collect = typeof found === "function" ? (found as Collect) : undefined;
+  }
+
+  /** So many bytes are no longer needed. */
+  add(byteCount: number): void {
+    this.#byteCount += byteCount;
+    if (this.#byteCount < collectBytes) return;
+    this.#byteCount = 0;
+    this.#collect?.({ type: "minor" });
+  }
+}
