@@ -162,8 +162,10 @@ describe("AgentIngress", () => {
     const { clock, ingress } = await setUp();
     const car = new Connection();
     const rewinds = (): number => car.acks.filter(({ rewind }) => rewind.length > 0).length;
-    for (const first of [10, 20, 30]) outcome(ingress.receive(car, "car-1", batch(first, 5)));
-    await clock.advance(50);
+    for (const first of [10, 20, 30]) {
+      outcome(ingress.receive(car, "car-1", batch(first, 5)));
+      await clock.advance(50);
+    }
     expect(rewinds()).toBe(1);
     await clock.advance(1_500);
     outcome(ingress.receive(car, "car-1", batch(40, 5)));
