@@ -79,7 +79,5 @@ export class Output {
 
 function cell(value: unknown): string {
   if (value === undefined || value === null) return "-";
-  return typeof value === "object"
-    ? JSON.stringify(value)
-    : String(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -18,9 +18,8 @@ export function registerSubscriptionRoutes(
   { service, principalOf }: SubscriptionRoutesOptions,
 ): void {
   const path = "/v1/subscriptions";
-  app.get(path, (request, reply) =>
-    reply.send({ subscriptions: service.list(principalOf(request)).map(toAnswer) }),
-  );
+  // An array, as in the OpenAPI document of the CloudEvents Subscriptions API.
+  app.get(path, (request, reply) => reply.send(service.list(principalOf(request)).map(toAnswer)));
   app.post(path, async (request, reply) => {
     const made = await service.create(principalOf(request), request.body);
     return reply
