@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 
 type Collect = (options: { readonly type: "minor" }) => void;
 
-const collectBytes = 8 * 1024 * 1024;
+const collectBytes = 2 * 1024 * 1024;
 
 /**
  * Collects what was handed over and is done with. A thread that gets its work in transferred memory makes few objects of
