@@ -27,6 +27,7 @@ import type {
 import { progressOf, spansOf, type Progress } from "../shared/agent-progress.ts";
 import { DirectWindow } from "../shared/direct-window.ts";
 import { directIdentity } from "../shared/event-identity.ts";
+import { RetentionClock } from "../shared/retention-clock.ts";
 import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import type { MemoryCommits } from "./memory-commits.ts";
@@ -69,7 +70,7 @@ export class MemoryEventStore implements EventStore {
 
   async start(): Promise<void> {
     this.#commits.open();
-    this.#scheduleTrim();
+    this.#scheduleTrim(new RetentionClock(this.#options.clock));
     return Promise.resolve();
   }
 
@@ -255,11 +256,11 @@ export class MemoryEventStore implements EventStore {
     });
   }
 
-  #scheduleTrim(): void {
+  #scheduleTrim(time: RetentionClock): void {
     this.#trimTimer?.cancel();
     this.#trimTimer = this.#options.clock.setTimer(trimEveryMs, () => {
-      this.trim(this.#options.clock.wallMs()).catch(this.#options.onFailure);
-      this.#scheduleTrim();
+      this.trim(time.nowMs()).catch(this.#options.onFailure);
+      this.#scheduleTrim(time);
     });
   }
 }

@@ -189,8 +189,10 @@ export class SqliteEventStore implements EventStore {
     topic: string,
     { from, rows, page }: { from: number; rows: readonly BlockRow[]; page: PageCollector },
   ): Page {
-    // Retention may have passed the position between the check and the reading.
-    ordinalAfter(topic, positionOf(from), this.#engine.ends.of(topic));
+    // Retention may have passed the position since the check: what is gone must be said, never skipped in silence.
+    const { trimmed, stored } = this.#engine.ends.of(topic);
+    const gone = Math.max(trimmed, (rows[0]?.first ?? 0) - 1);
+    ordinalAfter(topic, positionOf(from), { trimmed: gone, stored });
     let last = from;
     for (const row of rows) {
       const block = this.#readable(topic, row);

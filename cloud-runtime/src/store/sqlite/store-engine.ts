@@ -1,4 +1,5 @@
 import { MeshError, type Clock, type Logger } from "@fleetmesh/core";
+import { RetentionClock } from "../shared/retention-clock.ts";
 import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import { GroupQueue, type GroupLimits } from "./group-queue.ts";
@@ -140,11 +141,12 @@ export class StoreEngine {
 
   #keepTrimming(): { stop(): Promise<void> } {
     const { clock, logger } = this.options;
+    const time = new RetentionClock(clock);
     let round = Promise.resolve();
     let isStopped = false;
     const tick = (): void => {
       if (isStopped) return;
-      round = this.trim(clock.wallMs()).catch((error: unknown) => {
+      round = this.trim(time.nowMs()).catch((error: unknown) => {
         if (!isStopped)
           logger.warn({ err: error }, "Retention could not run; it will be tried again.");
       });
