@@ -15,7 +15,8 @@ export class TestBroker {
   readonly #sockets = new Set<Socket>();
 
   constructor(rejects: (sequence: number) => boolean = () => false) {
-    const decode = (bytes: Uint8Array) => decodeWire(bytes, { decodedBytesMax: 64 * 1024 * 1024 });
+    const decode = (bytes: Uint8Array) =>
+      decodeWire(bytes, { decodedBytesMax: 64 * 1024 * 1024, eventCountMax: 100_000 });
     this.region = new SimulatedRegion(systemClock, { decode, rejects });
   }
 

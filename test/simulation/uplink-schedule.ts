@@ -155,7 +155,7 @@ export class UplinkSchedule {
   }
 
   async #crashRegion(): Promise<void> {
-    this.#region.store.crash(this.#oneOf(["nothing", "everything"] as const));
+    this.#region.store.crash(this.#oneOf(["nothing", "unanswered"] as const));
     this.#link.cut("the region crashed");
     this.#link.isDown = true;
     await this.#clock.advance(Math.floor(this.#chance.float() * 2_000));
