@@ -15,7 +15,10 @@ const cursor = startCursor("s", "t", "0");
 
 describe("cursor tracker", () => {
   const total = (tracker: CursorTracker): number =>
-    Object.values(tracker.liveCounts() as unknown as Record<string, number>).reduce((a, b) => a + b, 0);
+    Object.values(tracker.liveCounts() as unknown as Record<string, number>).reduce(
+      (a, b) => a + b,
+      0,
+    );
 
   it("balances at every moment and never passes an event that is not settled, over restarts", () => {
     const step = fc.record({ matches: fc.boolean(), settles: fc.nat(), restarts: fc.nat(9) });
