@@ -45,8 +45,8 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: 11p
 <footer><a href="/v1/overview">/v1/overview</a> · <a href="/openapi.json">/openapi.json</a></footer>
 <script>
 const texts = {
-  en: { tagline: "events from vehicles to everyone who subscribed", regions: "Regions", agents: "Edge agents", topics: "Topics", topic: "Topic", region: "Region", stored: "stored", perSecond: "events/s", try: "Publish an event", up: "up", down: "down", connected: "agents connected", subscriptions: "subscriptions", rejected: "rejected", uptime: "up for", link: "uplink", queued: "queued", status: "status page", metrics: "metrics", stale: "no news since ", none: "nothing yet: publish the event below", other: "中文" },
-  zh: { tagline: "车端事件，送达每一位订阅者", regions: "区域", agents: "边缘代理", topics: "主题", topic: "主题", region: "区域", stored: "已存储", perSecond: "事件/秒", try: "发布一个事件", up: "运行中", down: "无应答", connected: "在线代理", subscriptions: "订阅", rejected: "已拒绝", uptime: "运行时长", link: "上行链路", queued: "排队", status: "状态页", metrics: "指标", stale: "数据停止于 ", none: "还没有事件：请用下面的命令发布", other: "English" },
+  en: { tagline: "events from vehicles to everyone who subscribed", regions: "Regions", agents: "Edge agents", topics: "Topics", topic: "Topic", region: "Region", stored: "stored", perSecond: "events/s", try: "Publish an event", up: "up", down: "down", connected: "agents connected", subscriptions: "subscriptions", rejected: "rejected", uptime: "up for", link: "uplink", queued: "queued", produced: "events taken", sent: "bytes sent", status: "status page", metrics: "metrics", stale: "no news since ", none: "nothing yet: publish the event below", other: "中文" },
+  zh: { tagline: "车端事件，送达每一位订阅者", regions: "区域", agents: "边缘代理", topics: "主题", topic: "主题", region: "区域", stored: "已存储", perSecond: "事件/秒", try: "发布一个事件", up: "运行中", down: "无应答", connected: "在线代理", subscriptions: "订阅", rejected: "已拒绝", uptime: "运行时长", link: "上行链路", queued: "排队", produced: "已接收事件", sent: "已发送字节", status: "状态页", metrics: "指标", stale: "数据停止于 ", none: "还没有事件：请用下面的命令发布", other: "English" },
 };
 let language = localStorage.getItem("language") || (navigator.language.startsWith("zh") ? "zh" : "en");
 let overview = { regions: [], agents: [] }, lastAt = Date.now();
@@ -66,9 +66,10 @@ function regionCard(seen) {
   return card(seen, [number(s.storedPerSecond), text("perSecond")], rows, [[text("metrics"), seen.url + "/metrics"], ["livez", seen.url + "/livez"]]);
 }
 function agentCard(seen) {
-  const s = seen.status || {};
-  const queued = Object.values((s.buffer || {}).classes || {}).reduce((sum, c) => sum + (c.queuedEvents || 0), 0);
-  return card(seen, undefined, [["link", s.link && s.link.state || s.link || "–"], ["queued", seen.isUp ? number(queued) : "–"]], [[text("status"), seen.url + "/"], [text("metrics"), seen.url + "/metrics"]]);
+  const s = seen.status || {}, uplink = s.uplink || {}, classes = Object.values((s.buffer || {}).classes || {});
+  const sum = (numbers) => seen.isUp ? number(numbers.reduce((total, one) => total + (one || 0), 0)) : "–";
+  const rows = [["link", uplink.state || "–"], ["queued", sum(classes.map((c) => c.queuedEvents))], ["produced", sum(classes.map((c) => c.produced))], ["sent", sum(Object.values(uplink.bytesByTopic || {}))]];
+  return card(seen, undefined, rows, [[text("status"), seen.url + "/"], [text("metrics"), seen.url + "/metrics"]]);
 }
 function draw() {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
