@@ -1,6 +1,14 @@
-import { MeshError, sleep, type Chance, type Clock, type Logger, type Part } from "@fleetmesh/core";
+import { reconnect } from "./reconnect.ts";
+import {
+  MeshError,
+  sleep,
+  type Chance,
+  type Clock,
+  type Logger,
+  type Part,
+  Backoff,
+} from "@fleetmesh/core";
 import { Registry } from "prom-client";
-import { Backoff } from "./backoff.ts";
 import type { BridgeConfig } from "./bridge-config.ts";
 import { createBridgeMetrics, type BridgeMetrics } from "./bridge-metrics.ts";
 import { HttpRegionLink } from "./http-region-link.ts";
@@ -85,7 +93,7 @@ export class Bridge implements Part {
   async #watch(region: RegionLink): Promise<void> {
     const { signal } = this.#stopping;
     const { clock, chance, logger } = this.#ports;
-    const backoff = new Backoff(chance);
+    const backoff = new Backoff(reconnect, chance);
     while (!signal.aborted) {
       try {
         const known = this.#states.get(region.region)?.tag;

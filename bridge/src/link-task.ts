@@ -1,5 +1,5 @@
-import { MeshError, sleep, type Chance, type Clock, type Logger } from "@fleetmesh/core";
-import { Backoff } from "./backoff.ts";
+import { reconnect } from "./reconnect.ts";
+import { MeshError, sleep, type Chance, type Clock, type Logger, Backoff } from "@fleetmesh/core";
 import type { BridgeMetrics } from "./bridge-metrics.ts";
 import { LinkAudit } from "./link-audit.ts";
 import type { PlannedLink } from "./link-plan.ts";
@@ -40,7 +40,7 @@ export class LinkTask {
     this.#link = link;
     this.#ports = ports;
     this.#labels = { region: link.from, to: link.to, topic: link.topic };
-    this.#backoff = new Backoff(ports.chance);
+    this.#backoff = new Backoff(reconnect, ports.chance);
     this.#audit = new LinkAudit(link, ports);
   }
 

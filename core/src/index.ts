@@ -17,6 +17,7 @@ export * from "./port/chance.ts";
 export * from "./port/clock.ts";
 export * from "./port/simulated-clock.ts";
 export * from "./queue/bounded-queue.ts";
+export * from "./retry/backoff.ts";
 export * from "./telemetry/logger.ts";
 export * from "./thread/thread-entry.ts";
 export * from "./topic/event-class.ts";

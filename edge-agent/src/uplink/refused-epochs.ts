@@ -1,7 +1,5 @@
-import type { Chance } from "@fleetmesh/core";
-import { Backoff } from "./backoff.ts";
+import { type Chance, Backoff, type BackoffRange } from "@fleetmesh/core";
 import type { Refusal } from "./epoch-stream.ts";
-import type { BackoffRange } from "./uplink-limits.ts";
 
 export interface RefusedEpoch extends Refusal {
   readonly epoch: string;

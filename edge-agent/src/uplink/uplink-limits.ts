@@ -1,3 +1,5 @@
+import type { BackoffRange } from "@fleetmesh/core";
+
 /** Bounds of the uplink. Every wait and every queue of it has one. */
 export interface UplinkLimits {
   /** About how many bytes of stored events a batch holds at most. */
@@ -17,11 +19,6 @@ export interface UplinkLimits {
   readonly reconnect: BackoffRange;
   /** After the region refused this agent or this epoch. */
   readonly refusedRetry: BackoffRange;
-}
-
-export interface BackoffRange {
-  readonly initialMs: number;
-  readonly maxMs: number;
 }
 
 export const uplinkLimitsDefault: UplinkLimits = {

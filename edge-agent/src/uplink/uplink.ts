@@ -6,9 +6,9 @@ import {
   type Logger,
   type Part,
   type RejectedEvent,
+  Backoff,
 } from "@fleetmesh/core";
 import type { EventBuffer } from "../buffer/buffer.ts";
-import { Backoff } from "./backoff.ts";
 import { CloudTime } from "./cloud-time.ts";
 import type { Refusal } from "./epoch-stream.ts";
 import type { LinkConnection, UplinkLink } from "./link.ts";
