@@ -3,18 +3,23 @@ import { z } from "zod";
 
 const region = strictObject({
   name: z.string().min(1).max(64),
-  /** Base URL of the region's HTTP, e.g. https://cn-east.example:8081 */
-  url: z.url({ protocol: /^https?$/ }),
-  /** A region link's token of that region; in a file, it is read again whenever the region refuses the old one. */
-  token: z.string().min(1).optional(),
+  url: z
+    .url({ protocol: /^https?$/ })
+    .describe("Base URL of the region's HTTP, e.g. https://cn-east.example:8081"),
+  token: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "A region link's token of that region; in a file, it is read again whenever the region refuses the old one.",
+    ),
   tokenFile: z.string().min(1).optional(),
 });
 
 /** Replicate what matches from some regions to others whether or not anybody subscribed there. */
 const policy = strictObject({
   topic: z.string().refine(isTopicPattern, "is not a topic pattern"),
-  /** Where from; left out = from every region. */
-  from: z.array(z.string()).min(1).optional(),
+  from: z.array(z.string()).min(1).optional().describe("Where from; left out = from every region."),
   to: z.array(z.string()).min(1),
 });
 
@@ -22,17 +27,24 @@ const policy = strictObject({
 export const bridgeConfigSchema = strictObject({
   regions: z.array(region).min(2).max(64),
   topics: z.array(policy).default([]),
-  /** The bridge's own /livez and /metrics; left out = none. */
   http: strictObject({
     host: z.string().min(1).default("127.0.0.1"),
     port: z.int().min(0).max(65_535).default(8071),
-  }).optional(),
-  /** Events in one page, at most. */
-  pageEvents: z.int().min(1).max(5_000).default(1_000),
-  /** How long one question for news waits, milliseconds. */
-  pollMs: z.int().min(100).max(60_000).default(25_000),
-  /** How often both ends of a link are compared, milliseconds. */
-  auditMs: z.int().min(100).default(60_000),
+  })
+    .optional()
+    .describe("The bridge's own /livez and /metrics; left out = none."),
+  pageEvents: z.int().min(1).max(5_000).default(1_000).describe("Events in one page, at most."),
+  pollMs: z
+    .int()
+    .min(100)
+    .max(60_000)
+    .default(25_000)
+    .describe("How long one question for news waits, milliseconds."),
+  auditMs: z
+    .int()
+    .min(100)
+    .default(60_000)
+    .describe("How often both ends of a link are compared, milliseconds."),
   logLevel: z.enum(logLevels).default("info"),
 }).superRefine((config, context) => {
   const names = config.regions.map(({ name }) => name);

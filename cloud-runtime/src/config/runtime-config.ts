@@ -16,8 +16,11 @@ const listener = (portDefault: number) =>
 const tls = strictObject({
   certFile: z.string().min(1),
   keyFile: z.string().min(1),
-  /** Client certificates must be signed by one of these. */
-  caFile: z.string().min(1).optional(),
+  caFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Client certificates must be signed by one of these."),
   requireClientCert: z.boolean().default(false),
 });
 
@@ -30,17 +33,20 @@ const auth = strictObject({
 });
 
 const limits = strictObject({
-  /** Of one event, as `eventByteSize` counts; the same at every door. */
   maxEventBytes: bytes
     .min(65_536)
     .max(8 * mebibyte)
-    .default(maxEventBytesDefault),
-  /** Received from agents and not yet durable. */
-  agentInFlightBytes: bytes.default(64 * mebibyte),
-  /** Received from direct publishers and not yet durable. */
-  directInFlightBytes: bytes.default(64 * mebibyte),
-  /** One message of an agent, packed and unpacked. */
-  agentMessageBytes: bytes.default(2 * mebibyte),
+    .default(maxEventBytesDefault)
+    .describe("Of one event, as `eventByteSize` counts; the same at every door."),
+  agentInFlightBytes: bytes
+    .default(64 * mebibyte)
+    .describe("Received from agents and not yet durable."),
+  directInFlightBytes: bytes
+    .default(64 * mebibyte)
+    .describe("Received from direct publishers and not yet durable."),
+  agentMessageBytes: bytes
+    .default(2 * mebibyte)
+    .describe("One message of an agent, packed and unpacked."),
   agentMessageUnpackedBytes: bytes.default(16 * mebibyte),
   streamClients: z.int().min(1).default(500),
 });
@@ -55,8 +61,11 @@ const retention = strictObject({
 
 const store = strictObject({
   type: z.enum(["sqlite", "memory"]).default("sqlite"),
-  /** How many direct events are remembered to recognise a resend. */
-  directWindow: z.int().min(1_000).default(100_000),
+  directWindow: z
+    .int()
+    .min(1_000)
+    .default(100_000)
+    .describe("How many direct events are remembered to recognise a resend."),
 });
 
 /** A regional runtime's configuration file. Every key is checked; unknown ones are refused with the nearest name. */
@@ -69,12 +78,17 @@ export const runtimeConfigSchema = strictObject({
   limits: limits.prefault({}),
   retention: retention.prefault({}),
   store: store.prefault({}),
-  /** A topic that is published or subscribed to comes into being by itself: for development. */
-  autoCreateTopics: z.boolean().default(false),
-  /** Pushes may go to loopback and private addresses: for development. */
-  allowPrivateSinks: z.boolean().default(false),
-  /** Node's own process numbers in /metrics. */
-  processMetrics: z.boolean().default(true),
+  autoCreateTopics: z
+    .boolean()
+    .default(false)
+    .describe(
+      "A topic that is published or subscribed to comes into being by itself: for development.",
+    ),
+  allowPrivateSinks: z
+    .boolean()
+    .default(false)
+    .describe("Pushes may go to loopback and private addresses: for development."),
+  processMetrics: z.boolean().default(true).describe("Node's own process numbers in /metrics."),
   logLevel: z.enum(logLevels).default("info"),
 });
 

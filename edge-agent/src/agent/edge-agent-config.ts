@@ -29,21 +29,28 @@ const auth = strictObject({
 });
 
 const buffer = strictObject({
-  /** `memory` loses everything when the process ends: for simulations only. */
-  type: z.enum(["sqlite", "memory"]).default("sqlite"),
-  /** Bytes on the disk at most. */
+  type: z
+    .enum(["sqlite", "memory"])
+    .default("sqlite")
+    .describe("`memory` loses everything when the process ends: for simulations only."),
   bytesMax: z
     .int()
     .min(16 * mebibyte)
-    .default(4 * 1024 * mebibyte),
-  /** What happens to a newcomer when it is full. */
-  whenFull: z.enum(["evict-lowest-class", "reject"]).default("evict-lowest-class"),
-  /** How long an event of a class has value; absent = for ever. `expirytime` of an event counts besides. */
+    .default(4 * 1024 * mebibyte)
+    .describe("Bytes on the disk at most."),
+  whenFull: z
+    .enum(["evict-lowest-class", "reject"])
+    .default("evict-lowest-class")
+    .describe("What happens to a newcomer when it is full."),
   ttlMs: strictObject({
     critical: z.int().min(1_000).optional(),
     normal: z.int().min(1_000).optional(),
     bulk: z.int().min(1_000).optional(),
-  }).prefault({}),
+  })
+    .prefault({})
+    .describe(
+      "How long an event of a class has value; absent = for ever. `expirytime` of an event counts besides.",
+    ),
 });
 
 /** The first pattern that matches a topic gives its class; without a match it is `normal`. */
@@ -54,16 +61,15 @@ const classRule = strictObject({
 
 const doors = strictObject({
   http: listener(8100).optional(),
-  /** A unix socket with the same HTTP. */
-  unix: strictObject({ path }).optional(),
+  unix: strictObject({ path }).optional().describe("A unix socket with the same HTTP."),
   mqtt: listener(8101).optional(),
 });
 
 const tls = strictObject({
-  /** Certificates that the region's must be signed by; absent = the system's. */
-  caFile: path.optional(),
-  /** The agent's own, where the region asks for one. */
-  certFile: path.optional(),
+  caFile: path
+    .optional()
+    .describe("Certificates that the region's must be signed by; absent = the system's."),
+  certFile: path.optional().describe("The agent's own, where the region asks for one."),
   keyFile: path.optional(),
 });
 
@@ -76,21 +82,31 @@ const backoff = (initialMs: number, maxMs: number) =>
 const standard = uplinkLimitsDefault;
 
 const uplink = strictObject({
-  /** Where the region is: mqtt://host:port or mqtts://host:port. */
-  url: z.string().regex(/^mqtts?:\/\/[^/\s]+$/, "use mqtt://host:port or mqtts://host:port"),
+  url: z
+    .string()
+    .regex(/^mqtts?:\/\/[^/\s]+$/, "use mqtt://host:port or mqtts://host:port")
+    .describe("Where the region is: mqtt://host:port or mqtts://host:port."),
   token: z.string().min(1).optional(),
-  /** Read anew on each connection. */
-  tokenFile: path.optional(),
-  /** The user name; absent = the agent id. */
-  username: z.string().min(1).optional(),
+  tokenFile: path.optional().describe("Read anew on each connection."),
+  username: z.string().min(1).optional().describe("The user name; absent = the agent id."),
   tls: tls.optional(),
-  /** A half-open connection is found within 1.5 times this. */
-  keepaliveSeconds: z.int().min(1).max(3_600).default(30),
+  keepaliveSeconds: z
+    .int()
+    .min(1)
+    .max(3_600)
+    .default(30)
+    .describe("A half-open connection is found within 1.5 times this."),
   connectTimeoutMs: durationMs.default(10_000),
   batchBytesMax: z.int().min(1_024).max(mebibyte).default(standard.batchBytesMax),
   batchEventsMax: z.int().min(1).max(10_000).default(standard.batchEventsMax),
-  /** How long a live event may wait for company; more makes the uplink cheaper and later. */
-  lingerMs: z.int().min(0).max(60_000).default(standard.lingerMs),
+  lingerMs: z
+    .int()
+    .min(0)
+    .max(60_000)
+    .default(standard.lingerMs)
+    .describe(
+      "How long a live event may wait for company; more makes the uplink cheaper and later.",
+    ),
   windowBytesMax: z
     .int()
     .min(65_536)
@@ -106,26 +122,27 @@ const uplink = strictObject({
 
 /** An edge agent's configuration file. Every key is checked; unknown ones are refused with the nearest name. */
 export const edgeAgentConfigSchema = strictObject({
-  /** The agent's name in its region: its MQTT client id. Never two with one name. */
   agentId: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "use letters, digits, dots, hyphens, underscores"),
-  /** Where the buffer is; one agent's own. */
-  dataDir: path,
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "use letters, digits, dots, hyphens, underscores")
+    .describe("The agent's name in its region: its MQTT client id. Never two with one name."),
+  dataDir: path.describe("Where the buffer is; one agent's own."),
   buffer: buffer.prefault({}),
   classes: z.array(classRule).max(1_000).default([]),
-  /** Of one event, the same at every door and in the region. */
   maxEventBytes: z
     .int()
     .min(65_536)
     .max(8 * mebibyte)
-    .default(maxEventBytesDefault),
-  /** What others may come in by; absent = in-process only. */
-  doors: doors.prefault({}),
+    .default(maxEventBytesDefault)
+    .describe("Of one event, the same at every door and in the region."),
+  doors: doors.prefault({}).describe("What others may come in by; absent = in-process only."),
   auth: auth.optional(),
   uplink,
-  /** The status page, metrics and probes, without a token: keep it on loopback. Absent = none. */
-  admin: listener(8102).optional(),
+  admin: listener(8102)
+    .optional()
+    .describe(
+      "The status page, metrics and probes, without a token: keep it on loopback. Absent = none.",
+    ),
   logLevel: z.enum(logLevels).default("info"),
 }).superRefine(({ doors: open, auth: keys, uplink: { token, tokenFile } }, context) => {
   const hasDoor = open.http ?? open.unix ?? open.mqtt;
