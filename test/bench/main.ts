@@ -2,9 +2,25 @@ import { writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
+import { edgeDrainBench } from "./edge-drain.ts";
+import { edgeHttpBatchBench } from "./edge-http-batch.ts";
+import { edgeMemoryBench } from "./edge-memory.ts";
+import { edgeMqttBench } from "./edge-mqtt.ts";
+import { endToEndBench } from "./end-to-end.ts";
+import { pushSingleBench } from "./push-single.ts";
+import { runtimeIngestBench } from "./runtime-ingest.ts";
 import { wireBench } from "./wire.ts";
 
-const benches: readonly Bench[] = [wireBench];
+const benches: readonly Bench[] = [
+  wireBench,
+  edgeMqttBench,
+  edgeHttpBatchBench,
+  edgeDrainBench,
+  edgeMemoryBench,
+  runtimeIngestBench,
+  pushSingleBench,
+  endToEndBench,
+];
 
 /** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */
 async function main(): Promise<void> {
