@@ -20,9 +20,9 @@ export function addDeadLetter(program: Command): void {
     .option("--limit <count>", "at most this many", "100")
     .action(async (options: SelectOptions, command: Command) => {
       const answer = (await clientOf(command).json(`/v1/dead-letters?${query(options)}`)) as {
-        items: Record<string, unknown>[];
+        deadLetters: Record<string, unknown>[];
       };
-      outputOf(command).list(answer.items, ["id", "subscription", "topic", "reason", "atMs"]);
+      outputOf(command).list(answer.deadLetters, ["id", "subscription", "topic", "reason", "at"]);
     });
   group
     .command("show")

@@ -47,6 +47,13 @@ export function registerDeadLetterRoutes(
     operatorOf(principalOf(request));
     return { groups: await deliveries.deadLetterGroups() };
   });
+  app.get<{ Params: { id: string } }>("/v1/dead-letters/:id", async (request, reply) => {
+    const principal = operatorOf(principalOf(request));
+    const letter = await letterWith(deliveries, request.params.id);
+    if (letter === undefined || !principal.maySubscribe(letter.topic))
+      throw new MeshError("NOT_FOUND", "There is no dead letter with this id");
+    return reply.type("application/json").send(letterJson(letter));
+  });
   app.post("/v1/dead-letters/redrive", async (request, reply) => {
     const accepted = await redrive.request(choiceOf(request, principalOf(request)));
     return reply.code(202).send({ accepted });
@@ -54,6 +61,16 @@ export function registerDeadLetterRoutes(
   app.post("/v1/dead-letters/discard", async (request) => {
     return { discarded: await redrive.discard(choiceOf(request, principalOf(request))) };
   });
+}
+
+/** Page by page: people ask for one letter seldom, so the store keeps no index for it. */
+async function letterWith(deliveries: DeliveryStore, id: string): Promise<DeadLetter | undefined> {
+  for (let after: string | undefined; ;) {
+    const page = await deliveries.deadLetters({ after, limit: 500 });
+    const found = page.find((letter) => letter.id === id);
+    after = page.at(-1)?.id;
+    if (found !== undefined || after === undefined) return found;
+  }
 }
 
 function choiceOf(request: FastifyRequest, principal: Principal): DeadLetterChoice {
