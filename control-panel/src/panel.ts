@@ -1,6 +1,6 @@
 import type { Part } from "@fleetmesh/core";
-import { MeshError } from "@fleetmesh/core";
-import fastify, { type FastifyInstance } from "fastify";
+import { assertOwnHost, MeshError, toProblem } from "@fleetmesh/core";
+import fastify, { type FastifyInstance, type FastifyReply } from "fastify";
 import type { PanelConfig } from "./config.ts";
 import { openApi } from "./open-api.ts";
 import { readOverview, type Overview } from "./overview.ts";
@@ -17,7 +17,12 @@ export class Panel implements Part {
 
   constructor(config: PanelConfig) {
     this.#config = config;
-    this.#app = fastify({ logger: false, forceCloseConnections: true });
+    this.#app = fastify({
+      logger: false,
+      forceCloseConnections: true,
+      frameworkErrors: (error, _request, reply) => sendProblem(reply, error),
+    });
+    this.#answerProblems();
     this.#addRoutes();
   }
 
@@ -39,6 +44,17 @@ export class Panel implements Part {
 
   async stop(): Promise<void> {
     await this.#app.close();
+  }
+
+  #answerProblems(): void {
+    this.#app.setErrorHandler((thrown, _request, reply) => sendProblem(reply, thrown));
+    this.#app.setNotFoundHandler((_request, reply) =>
+      sendProblem(reply, new MeshError("NOT_FOUND", "There is nothing at this path")),
+    );
+    this.#app.addHook("onRequest", (request, _reply, done) => {
+      assertOwnHost(request.headers.host, this.#config.host);
+      done();
+    });
   }
 
   #addRoutes(): void {
@@ -67,6 +83,20 @@ export class Panel implements Part {
     }
     return this.#overview.read;
   }
+}
+
+function sendProblem(reply: FastifyReply, thrown: unknown): void {
+  const error = isBadRequest(thrown)
+    ? new MeshError("REQUEST_INVALID", thrown.message)
+    : MeshError.from(thrown);
+  void reply
+    .code(error.status)
+    .type("application/problem+json")
+    .send(JSON.stringify(toProblem(error)));
+}
+
+function isBadRequest(thrown: unknown): thrown is Error {
+  return thrown instanceof Error && "statusCode" in thrown && thrown.statusCode === 400;
 }
 
 export function createPanel(config: PanelConfig): Panel {

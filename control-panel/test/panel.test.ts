@@ -1,4 +1,4 @@
-import { createServer, type Server } from "node:http";
+import { createServer, get, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { createPanel, panelConfigSchema, type Panel } from "../src/index.ts";
@@ -43,7 +43,40 @@ describe("panel", () => {
     expect(text).toContain("<title>Fleetmesh</title>");
     expect(text).not.toContain("secret");
   });
+
+  it("answers by this machine's own names only, so that no page elsewhere can rebind its name to it", async () => {
+    const panel = await start([{ name: "east", url: "http://127.0.0.1:1" }]);
+    const { port } = new URL(panel);
+    for (const host of ["evil.example", `evil.example:${port}`, `127.0.0.1.evil.example:${port}`]) {
+      expect(await statusOf(panel, host)).toBe(421);
+    }
+    for (const host of ["127.0.0.1", `localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
+      expect(await statusOf(panel, host)).toBe(200);
+    }
+  });
+
+  it("answers what it does not have with a problem document", async () => {
+    const panel = await start([{ name: "east", url: "http://127.0.0.1:1" }]);
+    for (const [path, status] of [
+      ["/nothing", 404],
+      ["/%ff", 400],
+    ] as const) {
+      const response = await fetch(panel + path);
+      expect(response.status).toBe(status);
+      expect(response.headers.get("content-type")).toMatch(/^application\/problem\+json/);
+    }
+  });
 });
+
+/** fetch does not let its caller say which host it asks for. */
+function statusOf(panel: string, host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(`${panel}/v1/overview`, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).once("error", reject);
+  });
+}
 
 async function start(regions: { name: string; url: string }[]): Promise<string> {
   const panel: Panel = createPanel(panelConfigSchema.parse({ port: 0, token: "secret", regions }));

@@ -11,6 +11,7 @@ export * from "./event/http-binding.ts";
 export * from "./event/json-format.ts";
 export * from "./event/mqtt-binding.ts";
 export * from "./event/time.ts";
+export * from "./http/own-host.ts";
 export * from "./lifecycle/assembly.ts";
 export * from "./lifecycle/part.ts";
 export * from "./port/chance.ts";

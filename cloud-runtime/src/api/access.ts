@@ -1,4 +1,4 @@
-import { MeshError } from "@fleetmesh/core";
+import { isOwnHost, MeshError } from "@fleetmesh/core";
 import { bearerToken, pathOf, type Admission, type Principal } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
@@ -20,7 +20,8 @@ export function requireToken(app: FastifyInstance, admission: Admission): void {
 function isOpen(request: FastifyRequest, address: string): boolean {
   const route = request.routeOptions.url;
   if (route === undefined) return !pathOf(request.url).startsWith("/v1");
-  if (route === "/metrics") return isLoopback(address);
+  if (route === "/metrics")
+    return isLoopback(address) && isOwnHost(request.headers.host, "localhost");
   return route === "/livez" || route === "/readyz";
 }
 

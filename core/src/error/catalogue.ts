@@ -44,6 +44,7 @@ export const catalogue = {
   TOKEN_INVALID: final("MESH-3002", 401, ["The token is not valid", "Get a new token; it may have expired, been revoked or been made for another mesh."]),
   NOT_PERMITTED: final("MESH-3003", 403, ["The token does not permit this", "Ask the topic's owner for a permission."]),
   TOO_MANY_FAILURES: passing("MESH-3004", 429, ["Too many refused attempts from this address", "Wait as long as Retry-After says, then use a valid token."]),
+  HOST_UNKNOWN: final("MESH-3005", 421, ["The request names another host", "Use 127.0.0.1 or localhost in the address."]),
   BUFFER_FULL: passing("MESH-4001", 503, ["The edge buffer is full", "Raise buffer.bytesMax, lower the rate, or restore the uplink."]),
   BUFFER_UNAVAILABLE: passing("MESH-4002", 503, ["The edge buffer cannot write to its disk", "Free or remount the disk; the agent goes on by itself."]),
   BUFFER_DAMAGED: passing("MESH-4003", 503, ["The edge buffer's file is damaged", "Nothing to do: the agent puts it aside, salvages what is readable and starts a new one."]),

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { MeshError, type Logger } from "@fleetmesh/core";
+import { assertOwnHost, MeshError, type Logger } from "@fleetmesh/core";
 import { HttpServer, pathOf } from "@fleetmesh/door";
 import type { EdgeLedger } from "../agent/edge-ledger.ts";
 import type { AgentStatus } from "./agent-status.ts";
@@ -46,6 +46,7 @@ export function createAdminServer(
     "/v1/ledger": async () => json(await source.ledger()),
   };
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    assertOwnHost(request.headers.host, listen.host);
     const route = routes[pathOf(request.url ?? "/")];
     if (route === undefined || (request.method !== "GET" && request.method !== "HEAD")) {
       throw new MeshError("NOT_FOUND", "The admin port answers GET on its few paths only");
