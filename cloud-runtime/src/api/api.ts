@@ -2,7 +2,8 @@ import type { Logger } from "@fleetmesh/core";
 import type { Admission } from "@fleetmesh/door";
 import { fastify, type FastifyInstance } from "fastify";
 import { requireToken } from "./access.ts";
-import { answerProblems } from "./problem.ts";
+import { readJsonBodies } from "./json-body.ts";
+import { answerProblems, sendFrameworkProblem } from "./problem.ts";
 
 export interface ApiOptions {
   readonly admission: Admission;
@@ -19,6 +20,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
   const app = fastify({
     logger: false,
     bodyLimit: bodyBytesMax,
+    frameworkErrors: sendFrameworkProblem,
     // Sources in /v1/events/{source}/{id}/trace are percent-encoded URIs.
     routerOptions: { maxParamLength: 8_192, ignoreTrailingSlash: true },
     // The server and its stop belong to the door's HttpServer.
@@ -28,5 +30,6 @@ export function createApi(options: ApiOptions): FastifyInstance {
   answerProblems(app, options.logger);
   requireToken(app, options.admission);
   app.removeContentTypeParser("text/plain");
+  readJsonBodies(app);
   return app;
 }

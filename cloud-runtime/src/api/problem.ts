@@ -1,6 +1,8 @@
 import { catalogue, MeshError, toProblem, type ErrorName, type Logger } from "@fleetmesh/core";
-import type { FastifyInstance, FastifyReply } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { faultsOf } from "./request-faults.ts";
+import { RouteMethods } from "./route-methods.ts";
 
 /** fastify's own refusals in the mesh's words. */
 const kindOfStatus: Readonly<Record<number, ErrorName>> = {
@@ -13,6 +15,7 @@ const kindOfStatus: Readonly<Record<number, ErrorName>> = {
 
 /** Every error of the API, fastify's own included, leaves as RFC 9457 `application/problem+json`. */
 export function answerProblems(app: FastifyInstance, logger: Logger): void {
+  const methods = new RouteMethods(app);
   app.setErrorHandler((thrown, request, reply) => {
     const error = toMeshError(thrown);
     if (error.status >= 500) {
@@ -23,9 +26,26 @@ export function answerProblems(app: FastifyInstance, logger: Logger): void {
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?", 1)[0] ?? "";
-    const known = `There is nothing at ${request.method} ${path.slice(0, 200)}`;
-    return sendProblem(reply, new MeshError("NOT_FOUND", known));
+    const allowed = methods.of(path);
+    if (allowed.length > 0) void reply.header("allow", allowed.join(", "));
+    return sendProblem(reply, notFound(request.method, path, allowed));
   });
+}
+
+/** What fastify refuses before any hook or route, such as a path that is not UTF-8. */
+export function sendFrameworkProblem(
+  error: Error,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  void sendProblem(reply, toMeshError(error));
+}
+
+function notFound(method: string, path: string, allowed: readonly string[]): MeshError {
+  const shown = path.slice(0, 200);
+  return allowed.length === 0
+    ? new MeshError("NOT_FOUND", `There is nothing at ${method} ${shown}`)
+    : new MeshError("METHOD_NOT_ALLOWED", `${shown} takes ${allowed.join(", ")}, not ${method}`);
 }
 
 function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
@@ -51,7 +71,7 @@ function toMeshError(thrown: unknown): MeshError {
 }
 
 function invalid(error: z.ZodError): MeshError {
-  const errors = error.issues.map(({ path, message }) => ({ field: path.join("."), message }));
+  const errors = faultsOf(error);
   const [first] = errors;
   const where = first === undefined || first.field === "" ? "" : `"${first.field}": `;
   return new MeshError("REQUEST_INVALID", `${where}${first?.message ?? "not valid"}`, {

@@ -1,7 +1,9 @@
+import { setMaxListeners } from "node:events";
 import { compileTopicPattern, MeshError, type Logger, type Part } from "@fleetmesh/core";
 import type { Admission } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
+import { ReadTurns } from "../delivery/read-turns.ts";
 import type { RuntimeMetrics } from "../telemetry/runtime-metrics.ts";
 import { principalOf } from "./access.ts";
 import { decodeStreamCursor } from "./stream-cursor.ts";
@@ -13,6 +15,9 @@ export interface StreamPorts extends ReadingPorts {
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;
 }
+
+/** However many clients catch up, the doors are served between their pages. */
+const pagesAtOnce = 2;
 
 const streamQuery = z.object({
   topic: z.string().min(1).max(200),
@@ -26,10 +31,13 @@ export class StreamRoute implements Part {
   readonly #clientCountMax: number;
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
+  readonly #turns = new ReadTurns(pagesAtOnce);
 
   constructor(ports: StreamPorts, clientCountMax: number) {
     this.#ports = ports;
     this.#clientCountMax = clientCountMax;
+    // Every tail listens.
+    setMaxListeners(0, this.#stopping.signal);
   }
 
   start(): Promise<void> {
@@ -64,6 +72,7 @@ export class StreamRoute implements Part {
       isWanted: (name: string) => matches(name) && principal.maySubscribe(name),
       resumeFrom: typeof lastId === "string" ? decodeStreamCursor(lastId) : undefined,
       startAt: from,
+      turns: this.#turns,
       isTokenOver: () => admission.isOver(principal),
     };
     reply.hijack();

@@ -1,12 +1,16 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import { setImmediate } from "node:timers/promises";
 import { encodeStructured, MeshError, sleep, type Clock, type TopicMatcher } from "@fleetmesh/core";
+import type { ReadTurns } from "../delivery/read-turns.ts";
 import type { EventStore, Page, Position, StoredEvent } from "../store/event-store.ts";
 import { encodeStreamCursor } from "./stream-cursor.ts";
 
 export interface StreamTailOptions {
   readonly store: EventStore;
   readonly clock: Clock;
+  /** Shared by all tails: how many pages are in the making at once. */
+  readonly turns: ReadTurns;
   /** Pattern and permission together. */
   readonly isWanted: TopicMatcher;
   /** Where to go on; topics that are not named came into being later and are read from their beginning. */
@@ -116,35 +120,43 @@ export class StreamTail {
 
   /** Where retention was faster than the client, it is told what it missed and goes on. */
   async #read(topic: string): Promise<Page> {
-    const { store } = this.#options;
     const after = this.#positions.get(topic) ?? "earliest";
     try {
-      return await store.read(topic, after, pageLimit);
+      return await this.#page(topic, after);
     } catch (error) {
       if (!MeshError.is(error, "POSITION_TRIMMED")) throw error;
       const gap = { code: error.code, topic, after, earliest: error.details["earliest"] };
       await this.#write(`event: gap\ndata: ${JSON.stringify(gap)}\n\n`);
-      return store.read(topic, "earliest", pageLimit);
+      return this.#page(topic, "earliest");
     }
   }
 
-  #encode(events: readonly StoredEvent[]): string {
-    const parts: string[] = [];
+  /** The event loop goes round before each page: pages that are ready in a row would keep the doors waiting. */
+  #page(topic: string, after: Position): Promise<Page> {
+    const { store, turns } = this.#options;
+    return turns.run(async () => {
+      await setImmediate();
+      return store.read(topic, after, pageLimit);
+    });
+  }
+
+  #encode(events: readonly StoredEvent[]): Buffer {
+    const parts: Uint8Array[] = [];
     const before = new Map(this.#positions);
     for (const [at, { topic, position, entry }] of events.entries()) {
       before.set(topic, position);
       const isLast = at === events.length - 1;
       const id = isLast || before.size <= 8 ? encodeStreamCursor(before) : "";
-      if (isLast || (id !== "" && id.length <= idLengthMax)) parts.push(`id: ${id}\n`);
-      // Line breaks inside JSON are white space only; SSE joins the data lines again.
-      const text = Buffer.from(encodeStructured(entry.event)).toString("utf8");
-      for (const line of text.split(/\r\n|\n|\r/)) parts.push(`data: ${line}\n`);
-      parts.push("\n");
+      const isTold = isLast || (id !== "" && id.length <= idLengthMax);
+      parts.push(
+        Buffer.from(isTold ? `id: ${id}\n` : ""),
+        ...dataLines(encodeStructured(entry.event)),
+      );
     }
-    return parts.join("");
+    return Buffer.concat(parts);
   }
 
-  async #write(text: string): Promise<void> {
+  async #write(text: string | Buffer): Promise<void> {
     if (this.#response.destroyed || this.#response.write(text)) return;
     const stuck = new AbortController();
     const timer = this.#options.clock.setTimer(stuckMs, () => stuck.abort());
@@ -161,4 +173,19 @@ export class StreamTail {
       this.#stopping.removeEventListener("abort", onClose);
     }
   }
+}
+
+const dataField = Buffer.from("data: ");
+const blankLine = Buffer.from("\n\n");
+const lineFeed = 0x0a;
+const carriageReturn = 0x0d;
+
+/** One event as SSE. Its bytes are copied as they are; line breaks in JSON are white space only, and SSE joins the lines again. */
+function dataLines(bytes: Uint8Array): Uint8Array[] {
+  if (!bytes.includes(lineFeed) && !bytes.includes(carriageReturn))
+    return [dataField, bytes, blankLine];
+  const lines = Buffer.from(bytes)
+    .toString("utf8")
+    .split(/\r\n|\n|\r/);
+  return [Buffer.from(lines.map((line) => `data: ${line}\n`).join("") + "\n")];
 }

@@ -1,4 +1,4 @@
-import { assertTopic, type Clock } from "@fleetmesh/core";
+import { assertTopic, strictObject, type Clock } from "@fleetmesh/core";
 import type { Principal } from "@fleetmesh/door";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -19,7 +19,7 @@ const readQuery = z.object({
   after: z.string().min(1).max(200).default("earliest"),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
 });
-const topicBody = z.strictObject({
+const topicBody = strictObject({
   retentionMs: z
     .int()
     .min(60_000)

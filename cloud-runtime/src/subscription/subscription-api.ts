@@ -1,5 +1,6 @@
-import { MeshError, nearestName } from "@fleetmesh/core";
+import { MeshError } from "@fleetmesh/core";
 import type { z } from "zod";
+import { faultsOf } from "../api/request-faults.ts";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Subscription } from "../metadata/metadata.ts";
 import { signingKey } from "../target/webhook-signature.ts";
@@ -15,10 +16,14 @@ const openCredentialFields = new Set([
   "accesstokenexpiresutc",
 ]);
 
+/** Shown on reading and set by the mesh alone. */
+const readOnlyFields = new Set(["state", "stateReason", "revision", "createdMs"]);
+
 /** Checks a body as far as can be told without the network. Throws SUBSCRIPTION_INVALID naming every wrong field. */
 export function parseSubscription(body: unknown, kept?: Subscription): SubscriptionBody {
-  const result = subscriptionBody.safeParse(kept ? restoreSecrets(body, kept) : body);
+  const result = subscriptionBody.safeParse(kept ? asWritten(body, kept) : body);
   if (!result.success) throw invalidBody(result.error);
+  assertNoneRedacted(result.data);
   // Compiled once here, so that what cannot be evaluated is refused before it is kept.
   new SubscriptionFilter(result.data);
   const secret = result.data.delivery.signing?.secret;
@@ -59,7 +64,34 @@ function mapValues(
   );
 }
 
-/** What was read can be written back: a redacted secret stays what it was. */
+/** What was read can be written back: what only the mesh sets is left aside, a redacted secret stays what it was. */
+function asWritten(body: unknown, kept: Subscription): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  const given = Object.entries(body).filter(([name]) => !readOnlyFields.has(name));
+  const wanted = Object.fromEntries(given) as Record<string, unknown>;
+  return restoreSecrets(wanted, isSameReceiver(wanted["sink"], kept.sink) ? kept : signingOf(kept));
+}
+
+/** A secret that is sent along goes to whom it was given for only; the signing secret is never sent. */
+function isSameReceiver(sink: unknown, kept: string): boolean {
+  if (typeof sink !== "string" || !URL.canParse(sink)) return false;
+  return new URL(sink).origin === new URL(kept).origin;
+}
+
+function signingOf({ delivery }: Subscription): unknown {
+  return { delivery };
+}
+
+function assertNoneRedacted({ sinkcredential, protocolsettings }: SubscriptionBody): void {
+  const sent = { ...protocolsettings.headers, ...sinkcredential };
+  const field = Object.entries(sent).find(([, value]) => value === redacted)?.[0];
+  if (field === undefined) return;
+  throw new MeshError(
+    "SUBSCRIPTION_INVALID",
+    `${field}: must be given again; a secret is kept only while the sink's host stays the same`,
+  );
+}
+
 function restoreSecrets(body: unknown, kept: unknown): unknown {
   if (body === redacted && typeof kept === "string") return kept;
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
@@ -68,19 +100,7 @@ function restoreSecrets(body: unknown, kept: unknown): unknown {
 }
 
 function invalidBody(error: z.ZodError): MeshError {
-  const errors = error.issues.flatMap(problemsOf);
+  const errors = faultsOf(error).map(({ field, message }) => ({ field: field || "body", message }));
   const message = errors.map(({ field, message: text }) => `${field}: ${text}`).join("; ");
   return new MeshError("SUBSCRIPTION_INVALID", message.slice(0, 2_000), { details: { errors } });
-}
-
-function problemsOf(issue: z.core.$ZodIssue): { field: string; message: string }[] {
-  const field = issue.path.join(".") || "body";
-  if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ field, message }));
-  if (issue.code !== "unrecognized_keys") return [{ field, message: issue.message }];
-  const known = issue.message.startsWith("known:") ? issue.message.slice(6).split(",") : [];
-  return issue.keys.map((key) => {
-    const near = nearestName(key, known);
-    const suffix = near === undefined ? "" : ` - did you mean "${near}"?`;
-    return { field: [...issue.path, key].join("."), message: `is not a known field${suffix}` };
-  });
 }

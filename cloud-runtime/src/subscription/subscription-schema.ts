@@ -51,7 +51,10 @@ const sinkCredential = z.discriminatedUnion("credentialtype", [
 function isSinkUrl(text: string): boolean {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   return (
-    url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.hash === ""
+    url !== undefined &&
+    /^https?:$/.test(url.protocol) &&
+    url.username + url.password === "" &&
+    url.hash === ""
   );
 }
 

@@ -120,6 +120,7 @@ export class HttpServer implements Part {
     }
     this.#open.add(response);
     response.once("close", () => this.#open.delete(response));
+    request.url = originForm(request.url ?? "/");
     const { door, fallback, logger } = this.#options;
     if (door?.handles(request)) {
       void door.handle(request, response);
@@ -137,6 +138,15 @@ export class HttpServer implements Part {
         sendProblem(response, MeshError.from(thrown));
       });
   }
+}
+
+/** A proxy may spell out scheme and host (RFC 9112, 3.2.2); the path means the same. */
+function originForm(url: string): string {
+  if (url.startsWith("/")) return url;
+  const [authority] = /^https?:\/\/[^/?#]*/i.exec(url) ?? [];
+  if (authority === undefined) return url;
+  const rest = url.slice(authority.length);
+  return rest.startsWith("/") ? rest : `/${rest}`;
 }
 
 /** What is not HTTP, too slow or too large in its headers gets one short answer and the connection is closed. */
