@@ -1,5 +1,11 @@
 import { scalarEnd } from "./split-json.ts";
 
+/** What stands before a slot, or behind the last one: a stretch of the skeleton. */
+interface Literal {
+  readonly start: number;
+  readonly length: number;
+}
+
 /** JSON texts of one skeleton: the rows that matched, and where their scalars are. */
 export class JsonTemplate {
   readonly skeleton: Uint8Array;
@@ -7,35 +13,71 @@ export class JsonTemplate {
   readonly rows: Uint8Array[] = [];
   /** Start and end of each scalar, row after row. */
   readonly bounds: number[] = [];
+  readonly #literals: readonly Literal[];
+  readonly #skeletonView: DataView;
+  /** Over the memory of the row looked at last: the rows of a batch mostly share theirs. */
+  #view: DataView;
 
   constructor(skeleton: Uint8Array) {
     this.skeleton = skeleton;
-    this.slotCount = skeleton.reduce((count, byte) => (byte === 0 ? count + 1 : count), 0);
+    this.#literals = literalsOf(skeleton);
+    this.slotCount = this.#literals.length - 1;
+    this.#skeletonView = new DataView(skeleton.buffer, skeleton.byteOffset, skeleton.length);
+    this.#view = this.#skeletonView;
   }
 
   /** Takes the text as a row when it is exactly this skeleton with scalars in its slots. */
   take(bytes: Uint8Array): boolean {
-    const { skeleton, bounds } = this;
-    const taken = bounds.length;
-    let at = 0;
-    for (let index = 0; index < skeleton.length; index += 1) {
-      const byte = skeleton[index];
-      if (byte === 0) {
-        const end = scalarEnd(bytes, at);
-        bounds.push(at, end);
-        at = end;
-      } else if (at < bytes.length && bytes[at] === byte) {
-        at += 1;
-      } else {
-        bounds.length = taken;
-        return false;
-      }
-    }
-    if (at === bytes.length) {
+    const taken = this.bounds.length;
+    if (this.#matches(bytes)) {
       this.rows.push(bytes);
       return true;
     }
-    bounds.length = taken;
+    this.bounds.length = taken;
     return false;
   }
+
+  /** Leaves the bounds of the scalars that it met. */
+  #matches(bytes: Uint8Array): boolean {
+    if (this.#view.buffer !== bytes.buffer) this.#view = new DataView(bytes.buffer);
+    const { bounds, slotCount } = this;
+    const literals = this.#literals;
+    let at = 0;
+    for (let slot = 0; ; slot += 1) {
+      const literal = literals[slot] as Literal;
+      if (bytes.length - at < literal.length || !this.#isAt(literal, bytes.byteOffset + at))
+        return false;
+      at += literal.length;
+      if (slot === slotCount) return at === bytes.length;
+      const end = scalarEnd(bytes, at);
+      bounds.push(at, end);
+      at = end;
+    }
+  }
+
+  /** Whether the literal stands there in the rows' memory, four bytes at a time. */
+  #isAt({ start, length }: Literal, offset: number): boolean {
+    const skeleton = this.#skeletonView;
+    const view = this.#view;
+    const end = start + length;
+    let at = start;
+    let other = offset;
+    for (; at + 4 <= end; at += 4, other += 4)
+      if (view.getInt32(other, true) !== skeleton.getInt32(at, true)) return false;
+    for (; at < end; at += 1, other += 1)
+      if (view.getUint8(other) !== skeleton.getUint8(at)) return false;
+    return true;
+  }
+}
+
+/** One more than there are slots, each a NUL. */
+function literalsOf(skeleton: Uint8Array): Literal[] {
+  const literals: Literal[] = [];
+  let start = 0;
+  for (let at = skeleton.indexOf(0); at >= 0; at = skeleton.indexOf(0, start)) {
+    literals.push({ start, length: at - start });
+    start = at + 1;
+  }
+  literals.push({ start, length: skeleton.length - start });
+  return literals;
 }
