@@ -1,15 +1,14 @@
 import { seededChance, type Chance } from "@fleetmesh/core";
 
 /**
- * What the edge benches send: a snapshot of 26 signals of the Vehicle Signal Specification as compact JSON, close to
- * 1,024 bytes of data in an event with source, type, subject, time and data content type (structured: about 1,250 bytes).
+ * What the edge benches send: a snapshot of 24 signals of the Vehicle Signal Specification as compact JSON, close to
+ * 1,024 bytes of data in an event with source, type, subject, time and data content type (structured: about 1,260 bytes).
  * Numbers wander as a drive's do. Ids are 16 digits, unique within a pool.
  */
 const signals: readonly (readonly [path: string, from: number, step: number, digits: number])[] = [
   ["Vehicle.Speed", 62, 0.8, 2],
   ["Vehicle.TraveledDistance", 48_211, 0.02, 3],
   ["Vehicle.Acceleration.Longitudinal", 0.3, 0.1, 3],
-  ["Vehicle.Acceleration.Lateral", 0.1, 0.1, 3],
   ["Vehicle.AngularVelocity.Yaw", 1.2, 0.3, 3],
   ["Vehicle.CurrentLocation.Latitude", 48.137154, 0.00004, 6],
   ["Vehicle.CurrentLocation.Longitude", 11.576124, 0.00004, 6],
@@ -29,7 +28,6 @@ const signals: readonly (readonly [path: string, from: number, step: number, dig
   ["Vehicle.Chassis.SteeringWheel.Angle", 3, 1.5, 1],
   ["Vehicle.Chassis.Brake.PedalPosition", 0, 0.6, 0],
   ["Vehicle.Chassis.Axle.Row1.Wheel.Left.Speed", 62, 0.8, 2],
-  ["Vehicle.Chassis.Axle.Row1.Wheel.Right.Speed", 62, 0.8, 2],
   ["Vehicle.Cabin.HVAC.AmbientAirTemperature", 21, 0.05, 1],
   ["Vehicle.LowVoltageBattery.CurrentVoltage", 13.9, 0.02, 2],
 ];
