@@ -8,6 +8,8 @@ import type { Subscription } from "../../cloud-runtime/src/metadata/metadata.ts"
 import { openMemoryStore, type MemoryStore } from "../../cloud-runtime/src/store/memory-store.ts";
 import { MemoryTarget } from "../../cloud-runtime/src/target/memory-target.ts";
 import type { Delivery, DeliveryOutcome } from "../../cloud-runtime/src/target/target.ts";
+import { guardReads } from "./path/read-guard.ts";
+import { whileTimePasses } from "./path/while-time-passes.ts";
 import { sampleEvent, sampleSubscription } from "../../cloud-runtime/test/subscription-samples.ts";
 
 const topic = "vehicle.telemetry";
@@ -24,6 +26,8 @@ interface World {
   publishedCount: number;
   /** Chance that an attempt fails. */
   failureRate: number;
+  /** What read again and again while no time passed. */
+  readonly loops: string[];
 }
 
 function subscriptions(): Subscription[] {
@@ -73,11 +77,15 @@ async function publish(world: World, count: number): Promise<void> {
 
 /** The simulated clock drives everything: a promise that needs it is awaited while time passes. */
 async function during<Result>(world: World, promise: Promise<Result>): Promise<Result> {
-  const progress = { isDone: false };
-  const watched = promise.finally(() => (progress.isDone = true));
-  watched.catch(() => undefined);
-  for (let step = 0; step < 1_000 && !progress.isDone; step += 1) await world.clock.advance(20);
-  return watched;
+  const result = await whileTimePasses(world.clock, "A part of the region", promise);
+  failOnLoop(world);
+  return result;
+}
+
+/** A loop in which no time passes ends in the guard of the store; here it fails the test in words. */
+function failOnLoop({ loops }: World): void {
+  const [first] = loops;
+  if (first !== undefined) throw new Error(first);
 }
 
 /** Events in the order in which the target first took them. */
@@ -102,7 +110,9 @@ async function run(seed: number): Promise<void> {
     taken: new Map(),
     publishedCount: 0,
     failureRate: 0.2,
+    loops: [],
   };
+  guardReads(world.store, clock, (what) => world.loops.push(what));
   await world.store.events.start();
   await world.store.deliveries.start();
   for (const subscription of subscriptions()) await world.metadata.putSubscription(subscription);
@@ -112,6 +122,7 @@ async function run(seed: number): Promise<void> {
   for (let step = 0; step < 40; step += 1) {
     await publish(world, 1 + Math.floor(world.chance.float() * 12));
     await clock.advance(world.chance.float() * 120);
+    failOnLoop(world);
     if (world.chance.float() >= 0.15) continue;
     crashes += 1;
     world.store.crash(world.chance.float() < 0.5 ? "nothing" : "unanswered");
@@ -127,6 +138,7 @@ async function run(seed: number): Promise<void> {
   }
   world.failureRate = 0;
   for (let step = 0; step < 400; step += 1) await clock.advance(100);
+  failOnLoop(world);
   await assertEnd(world, { dispatcher, crashes });
   await during(world, dispatcher.stop(AbortSignal.abort()));
 }

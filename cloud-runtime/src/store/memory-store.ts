@@ -27,10 +27,12 @@ export interface MemoryStore {
   crash(leaves?: CrashLeaves): void;
   /** Every write fails with STORE_UNAVAILABLE and this text, as on a full disk; undefined ends it. */
   setFault(reason: string | undefined): void;
+  /** A backup of what is durable now: a store of its own, not started. */
+  backup(): MemoryStore;
 }
 
 export function openMemoryStore(options: MemoryStoreOptions): MemoryStore {
-  const commits = new MemoryCommits(options.clock, options.commitMs ?? 0);
+  const commits = commitsOf(options);
   const events = new MemoryEventStore(commits, {
     region: options.region,
     clock: options.clock,
@@ -39,6 +41,21 @@ export function openMemoryStore(options: MemoryStoreOptions): MemoryStore {
     onFailure: options.onFailure ?? (() => undefined),
   });
   const deliveries = new MemoryDeliveryStore(commits, options.recordsMax ?? 100_000);
+  return storeOf(options, { commits, events, deliveries });
+}
+
+interface MemoryParts {
+  readonly commits: MemoryCommits;
+  readonly events: MemoryEventStore;
+  readonly deliveries: MemoryDeliveryStore;
+}
+
+function commitsOf({ clock, commitMs }: MemoryStoreOptions): MemoryCommits {
+  return new MemoryCommits(clock, commitMs ?? 0);
+}
+
+function storeOf(options: MemoryStoreOptions, parts: MemoryParts): MemoryStore {
+  const { commits, events, deliveries } = parts;
   return {
     events,
     deliveries,
@@ -47,5 +64,10 @@ export function openMemoryStore(options: MemoryStoreOptions): MemoryStore {
       commits.crash(leaves);
     },
     setFault: (reason) => commits.setFault(reason),
+    backup: () => {
+      const fresh = commitsOf(options);
+      const copies = { events: events.copy(fresh), deliveries: deliveries.copy(fresh) };
+      return storeOf(options, { commits: fresh, ...copies });
+    },
   };
 }

@@ -86,6 +86,15 @@ export class MemoryBuffer implements EventBuffer {
       reject(new MeshError("BUFFER_UNAVAILABLE", "The buffer crashed before this was durable"));
   }
 
+  /** What a copied disk image has: all that is durable now, under the same identity. Not started. */
+  copy(): MemoryBuffer {
+    const copy = new MemoryBuffer(this.#options);
+    for (const [eventClass, one] of this.#classes) copy.#classes.set(eventClass, one.copy());
+    copy.#epoch = this.#epoch;
+    copy.#lastNowMs = this.#lastNowMs;
+    return copy;
+  }
+
   /** The disk refuses writes from now on, with this reason; undefined = it takes them again. */
   setUnavailable(reason: string | undefined): void {
     this.#unavailable = reason;

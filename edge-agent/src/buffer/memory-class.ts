@@ -103,6 +103,15 @@ export class MemoryClass {
     this.#rows = kept;
   }
 
+  copy(): MemoryClass {
+    const copy = new MemoryClass(this.#eventClass, this.#ttlMs);
+    copy.#rows = [...this.#rows];
+    copy.#produced = this.#produced;
+    copy.#confirmed = this.#confirmed;
+    copy.#queuedBytes = this.#queuedBytes;
+    return copy;
+  }
+
   /** Turns the oldest event into a gap; false when there is none. */
   evictOldest(): boolean {
     const at = this.#rows.findIndex((row) => row.kind === "event");

@@ -1,4 +1,5 @@
 import {
+  emptyWatermark,
   eventClasses,
   type AgentAck,
   type ClassWatermark,
@@ -95,7 +96,9 @@ export class EpochStream {
   }
 
   #applyTo(lane: ClassLane, ack: AgentAck, now: { isAnswer: boolean; nowMs: number }): void {
-    const watermark = ack.watermarks[lane.eventClass];
+    const named = ack.watermarks[lane.eventClass];
+    // An answer to a hello names all that the region knows: of a class that it does not name it has nothing, or nothing left.
+    const watermark = named ?? (now.isAnswer ? emptyWatermark : undefined);
     const isRewind = ack.rewind.includes(lane.eventClass);
     if (watermark !== undefined && (now.isAnswer || isRewind)) this.#noteLoss(lane, watermark);
     if (now.isAnswer) lane.resync(watermark);

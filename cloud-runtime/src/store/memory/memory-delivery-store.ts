@@ -45,6 +45,18 @@ export class MemoryDeliveryStore implements DeliveryStore {
     return Promise.resolve();
   }
 
+  /** A store over other commits with what is durable now. Not started. */
+  copy(commits: MemoryCommits): MemoryDeliveryStore {
+    const copy = new MemoryDeliveryStore(commits, this.#recordsMax);
+    for (const [key, cursor] of this.#cursors) copy.#cursors.set(key, cursor);
+    for (const [key, retry] of this.#retries) copy.#retries.set(key, retry);
+    for (const [id, letter] of this.#deadLetters) copy.#deadLetters.set(id, letter);
+    for (const [id, age] of this.#ages) copy.#ages.set(id, age);
+    for (const [subscription, settled] of this.#settled) copy.#settled.set(subscription, settled);
+    copy.#records = [...this.#records];
+    return copy;
+  }
+
   async commit(commit: DeliveryCommit): Promise<void> {
     return this.#commits.submit(() => {
       for (const cursor of commit.cursors)

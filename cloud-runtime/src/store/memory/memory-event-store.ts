@@ -86,6 +86,21 @@ export class MemoryEventStore implements EventStore {
     this.#watchers.clear();
   }
 
+  /** A store over other commits with what is durable now. Not started. */
+  copy(commits: MemoryCommits): MemoryEventStore {
+    const copy = new MemoryEventStore(commits, this.#options);
+    for (const [name, topic] of this.#topics) copy.#topics.set(name, topic.copy());
+    for (const [key, watermark] of this.#watermarks) copy.#watermarks.set(key, watermark);
+    for (const [key, cursor] of this.#links) copy.#links.set(key, cursor);
+    copy.#window.adopt(this.#window);
+    Object.assign(copy.#duplicates, this.#duplicates);
+    Object.assign(copy.#gaps, this.#gaps);
+    copy.#rejected = [...this.#rejected];
+    copy.#rejectedCount = this.#rejectedCount;
+    copy.#order = this.#order;
+    return copy;
+  }
+
   async appendFromAgent(append: AgentAppend): Promise<AgentReceipt> {
     const spans = spansOf(append);
     const key = watermarkKey(append.agentId, append.epoch, append.eventClass);

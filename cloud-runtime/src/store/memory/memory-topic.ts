@@ -88,6 +88,16 @@ export class MemoryTopic {
     return found;
   }
 
+  copy(): MemoryTopic {
+    const copy = new MemoryTopic(this.topic);
+    Object.assign(copy.counts, this.counts);
+    copy.#kept = [...this.#kept];
+    copy.#trimmed = this.#trimmed;
+    copy.#bytes = this.#bytes;
+    copy.#lastMs = this.#lastMs;
+    return copy;
+  }
+
   trim(nowMs: number, retention: Retention): void {
     let dropped = 0;
     for (const kept of this.#kept) {

@@ -39,6 +39,11 @@ export class DirectWindow {
     return fresh;
   }
 
+  /** Takes over what another window remembers. */
+  adopt(other: DirectWindow): void {
+    for (const [key, digest] of other.#digests) this.#digests.set(key, digest);
+  }
+
   remember(key: string, digest: string): void {
     this.#digests.set(key, digest);
   }
