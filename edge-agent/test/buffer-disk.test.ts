@@ -118,7 +118,9 @@ describe("BufferDisk", () => {
   });
 
   const query = { rank: 1, after: 0, countMax: 100, bytesMax: 1e6, nowMs: undefined };
-  const append = (...ids: string[]) => disk.append([unitOf(ids)], undefined);
+  /** With identities that say how many events there were. */
+  const append = (...ids: string[]) =>
+    disk.append([unitOf(ids)], undefined, [new Uint32Array(4 * ids.length).fill(ids.length)]);
   const countRead = (): number =>
     disk.read(query).reduce((sum, one) => sum + (one.kind === "block" ? one.count : 0), 0);
 
@@ -137,6 +139,7 @@ describe("BufferDisk", () => {
       expect(countRead()).toBe(3);
       expect(states).toHaveLength(2);
       expect(states[1]).toBeUndefined();
+      expect([...disk.repeats()]).toEqual([2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1]);
       expect(disk.stats().classes.normal).toMatchObject({ produced: 3, queuedEvents: 3 });
     });
 
@@ -151,6 +154,7 @@ describe("BufferDisk", () => {
     await clock.advance(1_000);
     expect(faults.connectionCount).toBeGreaterThan(1);
     expect(countRead()).toBe(1);
+    expect([...disk.repeats()]).toEqual([1, 1, 1, 1]);
     expect(append("d")).toEqual([true]);
     const [first, second] = disk.read(query);
     expect([first?.first, second?.first]).toEqual([1, 2]);

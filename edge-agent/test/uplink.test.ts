@@ -82,19 +82,21 @@ async function startUplink(
   return uplink;
 }
 
+let idCount = 0;
+
 async function append(
   eventClass: EventClass,
   count: number,
   { to = buffer, size = 10 } = {},
 ): Promise<void> {
-  const items = Array.from({ length: count }, (_, at) => ({
+  const items = Array.from({ length: count }, () => ({
     eventClass,
     expiresMs: undefined,
     entry: {
       topic: `test.${eventClass}`,
       receivedMs: clock.wallMs(),
       event: {
-        id: `${at}`,
+        id: `${(idCount += 1)}`,
         source: "/s",
         type: "t",
         subject: undefined,

@@ -9,11 +9,27 @@ import {
 } from "./mqtt-packets.ts";
 import type { EdgeProcess } from "./edge-process.ts";
 
+const idMark = '"id":"';
+let idCount = 0;
+
+/** Where the ids are in what is sent again and again: each time they are others, or the door would know the events. */
+function idsAt(bytes: Buffer): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(idMark); at >= 0; at = bytes.indexOf(idMark, at + 1))
+    places.push(at + idMark.length);
+  return places;
+}
+
+function setIds(bytes: Buffer, places: readonly number[]): void {
+  for (const at of places) bytes.write(String((idCount += 1)).padStart(16, "0"), at, "latin1");
+}
+
 /** Publishes prepared packets over one connection, so many in flight, and counts the acknowledgements. */
 export class MqttLoad {
   ackedCount = 0;
   readonly #socket: Socket;
   readonly #packets: readonly Buffer[];
+  readonly #idsAt: readonly (readonly number[])[];
   readonly #inFlightMax: number;
   #sentCount = 0;
   #isOpen = false;
@@ -22,6 +38,7 @@ export class MqttLoad {
   private constructor(socket: Socket, packets: readonly Buffer[], inFlightMax: number) {
     this.#socket = socket;
     this.#packets = packets;
+    this.#idsAt = packets.map(idsAt);
     this.#inFlightMax = inFlightMax;
   }
 
@@ -88,7 +105,9 @@ export class MqttLoad {
   }
 
   #next(): Buffer {
-    const packet = this.#packets[this.#sentCount % this.#packets.length] as Buffer;
+    const index = this.#sentCount % this.#packets.length;
+    const packet = this.#packets[index] as Buffer;
+    setIds(packet, this.#idsAt[index] ?? []);
     packet.writeUInt16BE((this.#sentCount % 65_535) + 1, packetIdAt(packet));
     this.#sentCount += 1;
     return packet;
@@ -99,12 +118,14 @@ export class MqttLoad {
 export class HttpBatchLoad {
   readonly #socket: Socket;
   readonly #requests: readonly Buffer[];
+  readonly #idsAt: readonly (readonly number[])[];
   #sentCount = 0;
   #answered: ((isAccepted: boolean) => void) | undefined;
 
   private constructor(socket: Socket, requests: readonly Buffer[]) {
     this.#socket = socket;
     this.#requests = requests;
+    this.#idsAt = requests.map(idsAt);
   }
 
   static async connect(
@@ -149,7 +170,10 @@ export class HttpBatchLoad {
 
   async #postOne(): Promise<void> {
     const answer = new Promise<boolean>((resolve) => (this.#answered = resolve));
-    this.#socket.write(this.#requests[this.#sentCount % this.#requests.length] as Buffer);
+    const index = this.#sentCount % this.#requests.length;
+    const request = this.#requests[index] as Buffer;
+    setIds(request, this.#idsAt[index] ?? []);
+    this.#socket.write(request);
     this.#sentCount += 1;
     if (!(await answer)) throw new Error("the door refused a batch");
   }

@@ -231,7 +231,7 @@ export function testBufferContract(name: string, kind: BufferUnderTest): void {
       for (let at = 0; at < 40; at += 1)
         await buffer.append(itemsOf(at * 10, 10, { bytes: 2_000, eventClass: "critical" }));
       await expect(
-        buffer.append(itemsOf(1, 40, { bytes: 2_000, eventClass: "bulk" })),
+        buffer.append(itemsOf(1_000, 40, { bytes: 2_000, eventClass: "bulk" })),
       ).rejects.toMatchObject({ kind: "BUFFER_FULL" });
       expect((await buffer.stats()).classes.bulk.produced).toBe(0);
       await assertLedger(buffer);
@@ -303,7 +303,8 @@ export function testBufferContract(name: string, kind: BufferUnderTest): void {
       const buffer = await open({ ...small, whenFull: "reject" });
       const expiresMs = startMs + 1;
       const fill = async (): Promise<void> => {
-        for (;;) await buffer.append(itemsOf(1, 10, { bytes: 2_000, expiresMs }));
+        for (let from = 100; ; from += 10)
+          await buffer.append(itemsOf(from, 10, { bytes: 2_000, expiresMs }));
       };
       await expect(fill()).rejects.toMatchObject({ kind: "BUFFER_FULL" });
       await buffer.read({

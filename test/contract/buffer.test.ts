@@ -1,18 +1,21 @@
 import { createLogger, seededChance, SimulatedClock, systemClock } from "@fleetmesh/core";
 import { MemoryBuffer, SqliteBuffer, type BufferLimits } from "@fleetmesh/edge-agent";
-import { testBufferContract } from "./buffer.contract.ts";
+import { testBufferRepeats } from "./buffer-repeats.contract.ts";
+import { testBufferContract, type BufferUnderTest } from "./buffer.contract.ts";
 
 const agentId = "agent-1";
 const logger = createLogger({ part: "test", level: "silent" });
 
-testBufferContract("memory", {
+const memory: BufferUnderTest = {
   open: (_directory, limits) =>
     new MemoryBuffer({ agentId, limits, clock: new SimulatedClock(), chance: seededChance(1) }),
   reopen: (buffer) => {
     if (buffer instanceof MemoryBuffer) buffer.crash();
     return Promise.resolve(buffer);
   },
-});
+};
+testBufferContract("memory", memory);
+testBufferRepeats("memory", memory);
 
 let seed = 0;
 const openSqlite = (directory: string, limits: BufferLimits): SqliteBuffer =>
@@ -26,10 +29,12 @@ const openSqlite = (directory: string, limits: BufferLimits): SqliteBuffer =>
     reserveBytes: 0,
   });
 
-testBufferContract("sqlite", {
+const sqlite: BufferUnderTest = {
   open: openSqlite,
   reopen: async (buffer, directory, limits) => {
     await buffer.stop(AbortSignal.abort());
     return openSqlite(directory, limits);
   },
-});
+};
+testBufferContract("sqlite", sqlite);
+testBufferRepeats("sqlite", sqlite);

@@ -96,7 +96,7 @@ describe("the edge buffer's file", () => {
     let sequence = 0;
     let highest = 0;
     for (let round = 0; round < 200; round += 1) {
-      await buffer.append(itemsOf(1, 50, { bytes: 100_000 }));
+      await buffer.append(itemsOf(50 * round, 50, { bytes: 100_000 }));
       sequence += 50;
       await buffer.acknowledge({ normal: storedUpTo(sequence) });
       await buffer.stats();

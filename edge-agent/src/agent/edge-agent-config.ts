@@ -6,6 +6,7 @@ import {
   strictObject,
 } from "@fleetmesh/core";
 import { z } from "zod";
+import { repeatWindowDefault } from "../buffer/buffer-options.ts";
 import { uplinkLimitsDefault } from "../uplink/uplink-limits.ts";
 
 const mebibyte = 1024 * 1024;
@@ -42,6 +43,14 @@ const buffer = strictObject({
     .enum(["evict-lowest-class", "reject"])
     .default("evict-lowest-class")
     .describe("What happens to a newcomer when it is full."),
+  repeatWindow: z
+    .int()
+    .min(0)
+    .max(200_000)
+    .default(repeatWindowDefault)
+    .describe(
+      "Of so many last events one that is sent again (same topic, source and id) is known: not stored twice, or refused when its content differs. About 32 bytes of memory and of disk each; 0 = none is known.",
+    ),
   ttlMs: strictObject({
     critical: z.int().min(1_000).optional(),
     normal: z.int().min(1_000).optional(),

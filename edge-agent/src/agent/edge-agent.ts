@@ -65,7 +65,7 @@ export class EdgeAgent implements Part {
     const { clock, logger } = ports;
     this.#config = config;
     this.#ports = ports;
-    this.buffers = createBuffers(config, ports);
+    this.buffers = createBuffers(config, ports, (topic) => this.#metrics.repeated(topic));
     const stats = (): Promise<readonly BufferStats[]> => this.#allStats();
     const wallMs = (): number => this.#wallMs();
     this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, stats });
@@ -212,15 +212,16 @@ export class EdgeAgent implements Part {
 function createBuffers(
   config: EdgeAgentConfig,
   { clock, chance, logger }: EdgeAgentPorts,
+  onRepeated: (topic: string) => void,
 ): Buffers {
   const { agentId, dataDir, buffer } = config;
-  const { bytesMax, whenFull, ttlMs } = buffer;
-  const limits = { bytesMax, whenFull, ttlMs: definedOf(ttlMs) };
+  const { bytesMax, whenFull, ttlMs, repeatWindow } = buffer;
+  const limits = { bytesMax, whenFull, ttlMs: definedOf(ttlMs), repeatWindow };
   if (buffer.type === "memory") {
-    return new SingleBuffer(new MemoryBuffer({ agentId, limits, clock, chance }));
+    return new SingleBuffer(new MemoryBuffer({ agentId, limits, clock, chance, onRepeated }));
   }
   const directory = join(dataDir, "buffer");
-  return new AgentBuffers({ directory, agentId, limits, clock, chance, logger });
+  return new AgentBuffers({ directory, agentId, limits, clock, chance, logger, onRepeated });
 }
 
 function createLink({ agentId, uplink }: EdgeAgentConfig, logger: Logger): UplinkLink {

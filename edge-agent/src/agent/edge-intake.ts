@@ -12,7 +12,8 @@ export interface EdgeIntakePorts {
 /**
  * Behind the agent's doors: the current buffer.
  * Guarantees: resolves when all events are fsynced. Without a catalogue of topics every topic is taken; the region judges.
- * Errors: BUFFER_FULL, BUFFER_UNAVAILABLE, BUFFER_DAMAGED, STOPPING.
+ * What repeats a recent event is dropped by the buffer, and counts as taken.
+ * Errors: EVENT_CONFLICT (details.index), BUFFER_FULL, BUFFER_UNAVAILABLE, BUFFER_DAMAGED, STOPPING.
  */
 export class EdgeIntake implements Intake {
   readonly #ports: EdgeIntakePorts;

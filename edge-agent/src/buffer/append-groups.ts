@@ -5,6 +5,8 @@ import { GroupEncoder } from "./group-encoder.ts";
 
 export interface WaitingAppend {
   readonly items: readonly AppendItem[];
+  /** Of those that have an id, as RepeatIdentity writes them. */
+  readonly identities: Uint32Array;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -20,6 +22,18 @@ export class AppendGroup {
     for (const { items } of this.appends)
       for (const { eventClass } of items) classes.add(eventClass);
     return [...classes];
+  }
+
+  identities(): Uint32Array {
+    let length = 0;
+    for (const { identities } of this.appends) length += identities.length;
+    const all = new Uint32Array(length);
+    let at = 0;
+    for (const { identities } of this.appends) {
+      all.set(identities, at);
+      at += identities.length;
+    }
+    return all;
   }
 
   settle(error?: unknown): void {

@@ -59,11 +59,35 @@ export class BufferDisk {
     }
   }
 
-  append(units: readonly AppendUnit[], nowMs: number | undefined): boolean[] {
+  /** Identities of the last durable events, oldest first. Throws what reading throws. */
+  repeats(): Uint32Array {
+    const file = this.#readable();
+    try {
+      return file.repeats.all();
+    } catch (error) {
+      throw this.#failure(error, file.produced);
+    }
+  }
+
+  /** Takes over identities that are older than all it has. They reach the disk with the next append. */
+  remember(identities: Uint32Array): void {
+    const file = this.#writable();
+    try {
+      file.remember(identities);
+    } catch (error) {
+      throw this.#failure(error, file.produced);
+    }
+  }
+
+  append(
+    units: readonly AppendUnit[],
+    nowMs: number | undefined,
+    repeats: readonly Uint32Array[] = [],
+  ): boolean[] {
     const file = this.#writable();
     const before = file.produced;
     try {
-      const stored = file.append(units, nowMs);
+      const stored = file.append(units, nowMs, repeats);
       this.#logPages += pagesOf(units);
       return stored;
     } catch (error) {
@@ -290,7 +314,7 @@ function isWriteFailure(error: unknown): boolean {
 function pagesOf(units: readonly AppendUnit[]): number {
   let byteCount = 0;
   for (const unit of units) for (const block of unit) byteCount += storedBytes(block);
-  return Math.ceil(byteCount / pageBytes) + 4;
+  return Math.ceil(byteCount / pageBytes) + 6;
 }
 
 function openFailure(cause: unknown, file: string): MeshError {

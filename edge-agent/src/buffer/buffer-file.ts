@@ -1,7 +1,7 @@
 import { classOfRank, emptyWatermark, MeshError, type ClassWatermark } from "@fleetmesh/core";
 import type { BufferStats, ClassStats } from "./buffer.ts";
 import type { AppendUnit, ReadPiece, ReadQuery } from "./buffer-messages.ts";
-import type { BufferLimits } from "./buffer-options.ts";
+import { repeatWindowDefault, type BufferLimits } from "./buffer-options.ts";
 import { BlockRows, storedBytes, type BlockHead } from "./block-rows.ts";
 import { pageBytes, rowId } from "./buffer-schema.ts";
 import { ClassStates, queuedEvents, type ClassState } from "./class-state.ts";
@@ -9,6 +9,7 @@ import { isExpired } from "./expiry.ts";
 import { GapRows, parseTopics } from "./gap-rows.ts";
 import { above } from "./memory-class.ts";
 import { PageUse } from "./page-use.ts";
+import { RepeatRows } from "./repeat-rows.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
 
 export interface BufferFileSettings {
@@ -25,6 +26,7 @@ const freePagesMin = 4_096;
 
 /** One open buffer file: all that is stored and counted, synchronously, in transactions. Knows nothing of threads or recovery. */
 export class BufferFile {
+  readonly repeats: RepeatRows;
   readonly #db: SqliteConnection;
   readonly #settings: BufferFileSettings;
   readonly #states: ClassStates;
@@ -44,20 +46,30 @@ export class BufferFile {
     this.#blocks = new BlockRows(db);
     this.#gaps = new GapRows(db);
     this.#pages = new PageUse(db);
+    this.repeats = new RepeatRows(db, settings.limits.repeatWindow ?? repeatWindowDefault);
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#commit = db.prepare("COMMIT");
   }
 
   /** Stores units in order; false for one that has no room. Throws what SQLite throws, with nothing stored. */
-  append(units: readonly AppendUnit[], nowMs: number | undefined): boolean[] {
+  append(
+    units: readonly AppendUnit[],
+    nowMs: number | undefined,
+    repeats: readonly Uint32Array[] = [],
+  ): boolean[] {
     const stored = this.#transaction(() => {
       this.#applyAcks();
-      const outcomes = units.map((unit) => this.#appendUnit(unit, nowMs));
+      const outcomes = units.map((unit, at) => this.#appendUnit(unit, nowMs, repeats[at]));
       this.#saveAll();
       return outcomes;
     });
     this.#acks.clear();
     return stored;
+  }
+
+  /** Takes over identities, without waiting for the disk. */
+  remember(identities: Uint32Array): void {
+    this.#unsynced(() => this.repeats.addOlder(identities));
   }
 
   get produced(): readonly number[] {
@@ -144,6 +156,7 @@ export class BufferFile {
         state.produced = keep;
         this.#states.save(state);
       }
+      this.repeats.removeAbove(sum(produced));
     });
   }
 
@@ -152,6 +165,7 @@ export class BufferFile {
       if (this.#db.inTransaction) this.#db.exec("ROLLBACK");
     } finally {
       this.#states.load();
+      this.repeats.load();
     }
   }
 
@@ -159,10 +173,14 @@ export class BufferFile {
     this.#db.close();
   }
 
-  #appendUnit(unit: AppendUnit, nowMs: number | undefined): boolean {
-    let byteCount = 0;
+  #appendUnit(
+    unit: AppendUnit,
+    nowMs: number | undefined,
+    identities: Uint32Array = new Uint32Array(0),
+  ): boolean {
+    let byteCount = identities.byteLength;
     for (const block of unit) byteCount += storedBytes(block);
-    const pageCount = Math.ceil(byteCount / (pageBytes - 4)) + unit.length + 2;
+    const pageCount = Math.ceil(byteCount / (pageBytes - 4)) + unit.length + 3;
     if (!this.#pages.fits(pageCount, this.#settings.limits.bytesMax)) {
       const rankMin = unit.reduce((most, block) => Math.max(most, block.rank), 0);
       if (!this.#makeRoom(pageCount, { rankMin, nowMs })) return false;
@@ -173,6 +191,7 @@ export class BufferFile {
       state.produced += block.count;
       state.queuedBytes += storedBytes(block);
     }
+    this.repeats.add(sum(this.produced), identities);
     return true;
   }
 
@@ -351,6 +370,10 @@ export class BufferFile {
       throw error;
     }
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
 }
 
 function hole(rank: number, sequence: number): MeshError {

@@ -43,8 +43,11 @@ export type BufferRequest =
       readonly kind: "append";
       readonly id: number;
       readonly units: readonly AppendUnit[];
+      /** For each unit the identities of its events, as RepeatIdentity writes them. */
+      readonly repeats: readonly Uint32Array[];
       readonly nowMs: number | undefined;
     }
+  | { readonly kind: "remember"; readonly id: number; readonly identities: Uint32Array }
   | { readonly kind: "read"; readonly id: number; readonly query: ReadQuery }
   | {
       readonly kind: "acknowledge";
@@ -58,7 +61,13 @@ export type BufferRequest =
 export type BufferReply =
   | { readonly kind: "done"; readonly id: number; readonly value: unknown }
   | { readonly kind: "failed"; readonly id: number; readonly error: ErrorData }
-  | { readonly kind: "opened"; readonly agentId: string; readonly epoch: string }
+  | {
+      readonly kind: "opened";
+      readonly agentId: string;
+      readonly epoch: string;
+      /** Identities of the last durable events, oldest first. */
+      readonly repeats: Uint32Array;
+    }
   | { readonly kind: "start-failed"; readonly error: ErrorData }
   | { readonly kind: "unavailable"; readonly reason: string | undefined }
   | { readonly kind: "damaged"; readonly reason: string };

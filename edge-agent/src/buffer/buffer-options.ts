@@ -9,7 +9,11 @@ export interface BufferLimits {
   readonly whenFull: WhenBufferFull;
   /** How long an event of a class has value, counted from when the door took it; absent = for ever. */
   readonly ttlMs?: Readonly<Partial<Record<EventClass, number>>>;
+  /** How many of the last events are known again when they are sent again; 0 = none. Absent = the default. */
+  readonly repeatWindow?: number;
 }
+
+export const repeatWindowDefault = 20_000;
 
 /** Bounds of one commit: what arrives while one runs goes into the next. */
 export interface GroupLimits {
@@ -28,6 +32,8 @@ export interface SqliteBufferOptions {
   readonly chance: Chance;
   readonly logger: Logger;
   readonly group?: Partial<GroupLimits>;
+  /** Called for each event that is known already and is not stored again. */
+  readonly onRepeated?: (topic: string) => void;
   /** How long an acknowledgement may wait for an append to share a commit with. */
   readonly ackDelayMs?: number;
   /** Kept on the disk so that deleting works when it is full. */

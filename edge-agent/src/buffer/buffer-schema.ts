@@ -5,6 +5,7 @@ import type { SqliteConnection } from "./sqlite-connection.ts";
  * What lies in `buffer.db`. A row of `block` is a block of consecutive events of one class, a row of `gap` consecutive
  * sequences that will never reach the region; together they cover (watermark, produced] of each class without a hole.
  * id = rank × 2^48 + first sequence: one class is one range of the tree, in order.
+ * A row of `repeat` has the identities of one commit's events, so that one that is sent again is known after all is deleted.
  * `class` is kept in the transactions that change what it counts, so that a start reads three rows and no more.
  */
 export const migrations: readonly string[] = [
@@ -20,6 +21,8 @@ export const migrations: readonly string[] = [
      topics TEXT NOT NULL, expires BLOB, body BLOB NOT NULL);
    CREATE TABLE gap (
      id INTEGER PRIMARY KEY, last INTEGER NOT NULL, reason INTEGER NOT NULL, topics TEXT NOT NULL);`,
+  `CREATE TABLE repeat (
+     id INTEGER PRIMARY KEY, count INTEGER NOT NULL, guard INTEGER NOT NULL, body BLOB NOT NULL);`,
 ];
 
 /** Pages of a transaction that fits stay in memory; the rest spills to the log. Reading goes block by block. */

@@ -53,13 +53,17 @@ export interface BufferStats {
  * Guarantees
  * - `append` resolves only when all items are durable (fsynced); all of them or none. Items of a class get consecutive
  *   sequences in the order given. A sequence is never used twice within an epoch, whatever crashes.
+ * - What repeats one of the last `repeatWindow` events (same topic, source and id, not empty) with the same content is not
+ *   stored and gets no sequence; `append` then resolves when the event that it repeats is durable. With other content the
+ *   whole append is refused with EVENT_CONFLICT (details.index) and nothing of it is stored. The window is as durable as the
+ *   events, and outlives their deletion. An append that failed is not in it.
  * - `read` gives every sequence above `after` exactly once and without holes: as an event or inside a gap.
  * - What is acknowledged upstream is deleted by and by; forgetting an acknowledgement in a crash is harmless.
  * - Stored bytes never exceed `bytesMax`. When full: `reject` refuses the newcomer; `evict-lowest-class` turns the oldest
  *   events of the lowest class that is not above the newcomer's into a gap, or refuses when all that is stored ranks above.
  * - Memory does not grow with what is stored.
  *
- * Errors: BUFFER_FULL, BUFFER_UNAVAILABLE (disk full, read-only; it recovers by itself), STOPPING. After an error nothing
+ * Errors: EVENT_CONFLICT, BUFFER_FULL, BUFFER_UNAVAILABLE (disk full, read-only; it recovers by itself), STOPPING. After an error nothing
  * of that append is stored.
  */
 export interface EventBuffer extends Part {

@@ -8,9 +8,11 @@ import {
   type EventClass,
   type Segment,
 } from "@fleetmesh/core";
+import type { WaitingAppend } from "./append-groups.ts";
 import type { AppendItem, BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
 import type { BufferLimits } from "./buffer-options.ts";
 import { byteCountOf, MemoryClass } from "./memory-class.ts";
+import { RepeatFilter } from "./repeat-filter.ts";
 
 export interface MemoryBufferOptions {
   readonly agentId: string;
@@ -19,15 +21,11 @@ export interface MemoryBufferOptions {
   readonly chance: Chance;
   /** How long a commit takes; what is appended meanwhile shares the next one. */
   readonly commitMs?: number;
+  /** Called for each event that is known already and is not stored again. */
+  readonly onRepeated?: (topic: string) => void;
 }
 
 type Watermarks = Readonly<Partial<Record<EventClass, ClassWatermark>>>;
-
-interface Waiting {
-  readonly items: readonly AppendItem[];
-  readonly resolve: () => void;
-  readonly reject: (error: MeshError) => void;
-}
 
 /**
  * A buffer for simulations and tests. What an append holds becomes durable when its commit's time is over; `crash()`
@@ -42,7 +40,8 @@ export class MemoryBuffer implements EventBuffer {
   #epoch = "";
   #state: "new" | "open" | "stopped" = "new";
   #unavailable: string | undefined;
-  #waiting: Waiting[] = [];
+  readonly #repeats: RepeatFilter;
+  #waiting: WaitingAppend[] = [];
   #acks: Watermarks[] = [];
   #isCommitting = false;
   #crashes = 0;
@@ -51,6 +50,7 @@ export class MemoryBuffer implements EventBuffer {
   constructor(options: MemoryBufferOptions) {
     this.#options = options;
     this.agentId = options.agentId;
+    this.#repeats = new RepeatFilter(options);
     for (const eventClass of eventClasses)
       this.#classes.set(
         eventClass,
@@ -92,6 +92,7 @@ export class MemoryBuffer implements EventBuffer {
     for (const [eventClass, one] of this.#classes) copy.#classes.set(eventClass, one.copy());
     copy.#epoch = this.#epoch;
     copy.#lastNowMs = this.#lastNowMs;
+    copy.#repeats.remember(this.#repeats.identities());
     return copy;
   }
 
@@ -104,8 +105,12 @@ export class MemoryBuffer implements EventBuffer {
     if (this.#state !== "open")
       return Promise.reject(new MeshError("STOPPING", "The buffer is not running"));
     if (items.length === 0) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ items, resolve, reject });
+    return this.#repeats.admit(items, (append) => {
+      if (this.#state !== "open") {
+        append.reject(new MeshError("STOPPING", "The buffer is not running"));
+        return;
+      }
+      this.#waiting.push(append);
       this.#schedule();
     });
   }

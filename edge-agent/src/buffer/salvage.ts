@@ -4,6 +4,7 @@ import { rowId } from "./buffer-schema.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";
 import { GapRows } from "./gap-rows.ts";
 import { ReadableIds } from "./readable-ids.ts";
+import { copyRepeats } from "./repeat-rows.ts";
 import type { SqliteConnection, SqliteStatement, SqliteValue } from "./sqlite-connection.ts";
 
 export interface SalvageReport {
@@ -52,6 +53,7 @@ export class Salvage {
         damagedEvents: report.damagedEvents + one.damagedEvents,
       };
     }
+    copyRepeats(this.#source, this.#target);
     return report;
   }
 

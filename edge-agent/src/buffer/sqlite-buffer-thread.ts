@@ -25,7 +25,10 @@ const freed = new FreedMemory();
 function answer(request: BufferRequest): unknown {
   switch (request.kind) {
     case "append":
-      return disk.append(request.units, request.nowMs);
+      return disk.append(request.units, request.nowMs, request.repeats);
+    case "remember":
+      disk.remember(request.identities);
+      return undefined;
     case "read":
       return disk.read(request.query);
     case "acknowledge":
@@ -57,7 +60,7 @@ function serve(request: BufferRequest): void {
 try {
   const { agentId, epoch } = disk.open();
   port.on("message", (request: BufferRequest) => serve(request));
-  tell({ kind: "opened", agentId, epoch });
+  tell({ kind: "opened", agentId, epoch, repeats: disk.repeats() });
 } catch (error) {
   tell({ kind: "start-failed", error: errorToData(error) });
 }

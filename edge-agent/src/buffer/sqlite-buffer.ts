@@ -11,7 +11,7 @@ import {
   type EventClass,
   type Segment,
 } from "@fleetmesh/core";
-import { AppendGroup, AppendGroups } from "./append-groups.ts";
+import { AppendGroup, AppendGroups, type WaitingAppend } from "./append-groups.ts";
 import type { AppendItem, BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
 import {
   ackDelayMsDefault,
@@ -28,6 +28,7 @@ import type {
 } from "./buffer-messages.ts";
 import { GroupEncoder } from "./group-encoder.ts";
 import { segmentsOf } from "./read-pieces.ts";
+import { RepeatFilter } from "./repeat-filter.ts";
 import { ThreadCalls } from "./thread-calls.ts";
 
 type State = "new" | "open" | "stopping" | "stopped";
@@ -51,6 +52,7 @@ export class SqliteBuffer implements EventBuffer {
   readonly agentId: string;
   readonly #options: SqliteBufferOptions;
   readonly #groups: AppendGroups;
+  readonly #repeats: RepeatFilter;
   readonly #listeners: ((classes: readonly EventClass[]) => void)[] = [];
   readonly #lossListeners: ((loss: BufferLoss) => void)[] = [];
   #state: State = "new";
@@ -66,6 +68,7 @@ export class SqliteBuffer implements EventBuffer {
     this.#options = options;
     this.agentId = options.agentId;
     this.#groups = new AppendGroups({ ...groupLimitsDefault, ...options.group });
+    this.#repeats = new RepeatFilter(options);
   }
 
   get epoch(): string {
@@ -101,18 +104,22 @@ export class SqliteBuffer implements EventBuffer {
   append(items: readonly AppendItem[]): Promise<void> {
     if (this.#state !== "open") return Promise.reject(stopping());
     if (items.length === 0) return Promise.resolve();
-    if (this.#unavailable !== undefined)
-      return Promise.reject(
-        new MeshError("BUFFER_UNAVAILABLE", this.#unavailable, { retryAfterSeconds: 1 }),
-      );
-    if (this.#groups.isFull) {
-      const text = "More waits for the buffer's disk than it can write";
-      return Promise.reject(new MeshError("BUFFER_FULL", text, { retryAfterSeconds: 1 }));
-    }
-    return new Promise((resolve, reject) => {
-      this.#groups.add({ items, resolve, reject });
-      this.#schedule();
-    });
+    return this.#repeats.admit(items, (append) => this.#take(append));
+  }
+
+  /** Identities of the last durable events, oldest first: what another buffer of the agent takes over. */
+  identities(): Uint32Array {
+    return this.#repeats.identities();
+  }
+
+  /** Takes over what an earlier buffer of the agent remembers. It is known at once, and durable with the next append. */
+  remember(identities: Uint32Array): void {
+    if (identities.length === 0) return;
+    this.#repeats.remember(identities);
+    // A disk that refuses it has said so already; the events of this process's life are known all the same.
+    this.#running()
+      .call((id) => ({ kind: "remember", id, identities }))
+      .catch(() => undefined);
   }
 
   async read(request: ReadRequest): Promise<Segment[]> {
@@ -166,8 +173,10 @@ export class SqliteBuffer implements EventBuffer {
     this.#calls = calls;
     return new Promise((resolve, reject) => {
       worker.on("message", (reply: BufferReply) => {
-        if (reply.kind === "opened") resolve(reply.epoch);
-        else if (reply.kind === "start-failed") reject(errorFromData(reply.error));
+        if (reply.kind === "opened") {
+          this.#repeats.remember(reply.repeats);
+          resolve(reply.epoch);
+        } else if (reply.kind === "start-failed") reject(errorFromData(reply.error));
         else this.#heard(calls, reply);
       });
       const lost = (cause: unknown): void => {
@@ -233,6 +242,30 @@ export class SqliteBuffer implements EventBuffer {
     return this.#calls;
   }
 
+  #take(append: WaitingAppend): void {
+    const refusal = this.#refusal();
+    if (refusal) {
+      append.reject(refusal);
+      return;
+    }
+    try {
+      this.#groups.add(append);
+    } catch (error) {
+      append.reject(error);
+      return;
+    }
+    this.#schedule();
+  }
+
+  #refusal(): MeshError | undefined {
+    if (this.#state !== "open") return stopping();
+    if (this.#unavailable !== undefined)
+      return new MeshError("BUFFER_UNAVAILABLE", this.#unavailable, { retryAfterSeconds: 1 });
+    if (!this.#groups.isFull) return undefined;
+    const text = "More waits for the buffer's disk than it can write";
+    return new MeshError("BUFFER_FULL", text, { retryAfterSeconds: 1 });
+  }
+
   /** Starts a commit at the end of this turn of the event loop, so that what one read of a socket brings shares it. */
   #schedule(): void {
     if (this.#isCommitting) return;
@@ -250,7 +283,7 @@ export class SqliteBuffer implements EventBuffer {
   /** Never throws: every append of the group is told how it went. */
   async #commit(group: AppendGroup): Promise<void> {
     try {
-      const [isStored] = await this.#send([group.encoder.finish()]);
+      const [isStored] = await this.#send([group.encoder.finish()], [group.identities()]);
       if (isStored) {
         group.settle();
         this.#grown(group.classes());
@@ -268,7 +301,8 @@ export class SqliteBuffer implements EventBuffer {
       encoder.add(items);
       return encoder.finish();
     });
-    const outcomes = await this.#send(units);
+    const repeats = group.appends.map(({ identities }) => identities);
+    const outcomes = await this.#send(units, repeats);
     const stored = new AppendGroup();
     for (const [index, append] of group.appends.entries()) {
       if (outcomes[index]) stored.appends.push(append);
@@ -278,13 +312,19 @@ export class SqliteBuffer implements EventBuffer {
     if (stored.appends.length > 0) this.#grown(stored.classes());
   }
 
-  async #send(units: readonly AppendUnit[]): Promise<readonly boolean[]> {
+  async #send(
+    units: readonly AppendUnit[],
+    repeats: readonly Uint32Array[],
+  ): Promise<readonly boolean[]> {
     const calls = this.#calls;
     if (!calls) throw stopping();
     const nowMs = this.#nowMs();
     const transfer: ArrayBuffer[] = [];
     for (const unit of units) for (const { body } of unit) transfer.push(body.buffer);
-    const outcomes = await calls.call((id) => ({ kind: "append", id, units, nowMs }), transfer);
+    const outcomes = await calls.call(
+      (id) => ({ kind: "append", id, units, repeats, nowMs }),
+      transfer,
+    );
     return outcomes as boolean[];
   }
 

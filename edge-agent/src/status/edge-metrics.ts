@@ -20,6 +20,7 @@ const othersLabel = "(others)";
  */
 export class EdgeMetrics implements UplinkObserver {
   readonly #bytes = new Map<string, number>();
+  readonly #repeated = new Map<string, number>();
   readonly #counts: Record<UplinkCount, number> = {
     batches: 0,
     resends: 0,
@@ -37,6 +38,7 @@ export class EdgeMetrics implements UplinkObserver {
     this.#source = source;
     this.#buffer = bufferMetrics(registry);
     this.#addUplinkBytes(registry);
+    this.#addRepeated(registry);
     this.#addCount(registry, "batches", "Batches sent to the region, resends included.");
     this.#addCount(registry, "resends", "Batches sent again.");
     this.#addCount(registry, "rewinds", "Times the region asked to go back.");
@@ -55,10 +57,13 @@ export class EdgeMetrics implements UplinkObserver {
 
   sent(bytesByTopic: ReadonlyMap<string, number>): void {
     for (const [topic, bytes] of bytesByTopic) {
-      const isKnown = this.#bytes.has(topic) || this.#bytes.size < topicCountMax;
-      const label = isKnown ? topic : othersLabel;
-      this.#bytes.set(label, (this.#bytes.get(label) ?? 0) + bytes);
+      addTo(this.#bytes, topic, bytes);
     }
+  }
+
+  /** An event of the topic came again and was not stored again. */
+  repeated(topic: string): void {
+    addTo(this.#repeated, topic, 1);
   }
 
   count(what: UplinkCount, by: number): void {
@@ -111,6 +116,20 @@ export class EdgeMetrics implements UplinkObserver {
     });
   }
 
+  #addRepeated(registry: Registry): void {
+    const repeated = this.#repeated;
+    new Counter({
+      name: "fleetmesh_events_duplicate_total",
+      help: "Events that came again through a door and were not stored again.",
+      labelNames: ["topic"],
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const [topic, count] of repeated) this.inc({ topic }, count);
+      },
+    });
+  }
+
   #addCount(registry: Registry, what: UplinkCount, help: string): void {
     const counts = this.#counts;
     new Counter({
@@ -123,6 +142,13 @@ export class EdgeMetrics implements UplinkObserver {
       },
     });
   }
+}
+
+/** Counts under the topic, as long as there are not too many of them. */
+function addTo(counts: Map<string, number>, topic: string, by: number): void {
+  const isKnown = counts.has(topic) || counts.size < topicCountMax;
+  const label = isKnown ? topic : othersLabel;
+  counts.set(label, (counts.get(label) ?? 0) + by);
 }
 
 /** Gauges and counters of the buffers, set by `refresh` from one reading of them all. */
