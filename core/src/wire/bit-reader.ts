@@ -50,16 +50,28 @@ export class BitReader {
     throw wireInvalid("a number is larger than 2^53");
   }
 
-  /** How many one bits stand before the next zero bit, or `countMax` of them without one behind. */
+  /** How many one bits stand before the next zero bit, or `countMax` (at most 16) of them without one behind. */
   ones(countMax: number): number {
-    let count = 0;
-    while (count < countMax && this.bits(1) === 1) count += 1;
+    while (this.#heldBits <= 16) {
+      const byte = this.#bytes[this.#at];
+      if (byte === undefined) break;
+      this.#at += 1;
+      this.#held |= byte << this.#heldBits;
+      this.#heldBits += 8;
+    }
+    // Behind what is held stand zeros, so this ends there at the latest.
+    const zeros = ~this.#held;
+    const count = Math.min(countMax, 31 - Math.clz32(zeros & -zeros));
+    const read = count < countMax ? count + 1 : count;
+    if (read > this.#heldBits) throw wireInvalid("a column goes past the end of the numbers");
+    this.#held >>>= read;
+    this.#heldBits -= read;
     return count;
   }
 
   /** Throws unless everything was read, up to the zero bits that fill the last byte. */
   assertEnd(): void {
-    if (this.#at < this.#bytes.length || this.#held !== 0)
+    if (this.#at < this.#bytes.length || this.#heldBits >= 8 || this.#held !== 0)
       throw wireInvalid("there are numbers left over");
   }
 }

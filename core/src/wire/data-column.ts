@@ -1,10 +1,11 @@
 import type { DataKind, MeshEvent } from "../event/event.ts";
 import { bytesToByteText } from "./byte-text.ts";
+import { DataBytes } from "./data-bytes.ts";
 import { JsonTemplate } from "./json-template.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { SectionWriter } from "./section-writer.ts";
-import { readSlot, writeSlot } from "./slot-column.ts";
+import { readSlot, writeSlot, type SlotRows } from "./slot-column.ts";
 import { skeletonOf } from "./split-json.ts";
 import { readTexts, writeTexts } from "./text-column.ts";
 import { wireInvalid } from "./wire-invalid.ts";
@@ -81,7 +82,8 @@ export function readData(input: SectionReader, count: number): EventData[] {
   const kinds = Array.from(readNumbers(input.numbers, count), kindOf);
   const places = readNumbers(input.numbers, count);
   const rows = rowCounts(places);
-  const columns = [readTexts(input, rows[raw] ?? 0)];
+  const raws = readTexts(input, rows[raw] ?? 0);
+  const columns = [raws.map((text) => Buffer.from(text, "latin1") as Uint8Array)];
   const templateCount = input.numbers.varint();
   if (templateCount > templateCountMax) throw wireInvalid("there are too many templates");
   for (let number = 0; number < templateCount; number += 1)
@@ -90,10 +92,10 @@ export function readData(input: SectionReader, count: number): EventData[] {
   return kinds.map((dataKind, index) => {
     const column = (places[index] ?? 0) - raw;
     if (column < 0) return { dataKind, data: undefined };
-    const text = columns[column]?.[next[column] ?? 0];
-    if (text === undefined) throw wireInvalid("an event's data are nowhere");
+    const data = columns[column]?.[next[column] ?? 0];
+    if (data === undefined) throw wireInvalid("an event's data are nowhere");
     next[column] = (next[column] ?? 0) + 1;
-    return { dataKind, data: Buffer.from(text, "latin1") };
+    return { dataKind, data };
   });
 }
 
@@ -114,24 +116,39 @@ function rowCounts(places: Float64Array): number[] {
   return counts;
 }
 
-function readTemplate(input: SectionReader, rowCount: number): string[] {
-  const pieces = input.text().split("\0");
+/** Messages are decoded one after the other, so they share what is left of a slab. */
+const dataBytes = new DataBytes();
+
+function readTemplate(input: SectionReader, rowCount: number): Uint8Array[] {
+  const pieces = input
+    .text()
+    .split("\0")
+    .map((piece) => Buffer.from(piece, "latin1"));
   if (rowCount === 0) throw wireInvalid("a template has no rows");
-  const slots: string[][] = [];
+  const slots: SlotRows[] = [];
   for (let slot = 1; slot < pieces.length; slot += 1) {
     input.hold(columnRowBytes * rowCount);
     slots.push(readSlot(input, rowCount));
   }
-  const rows: string[] = [];
+  // What a message that was refused left behind.
+  dataBytes.drop();
+  const rows: Uint8Array[] = [];
   for (let row = 0; row < rowCount; row += 1) {
-    let text = pieces[0] ?? "";
-    for (let slot = 0; slot < slots.length; slot += 1)
-      text += (slots[slot]?.[row] ?? "") + (pieces[slot + 1] ?? "");
-    input.spend(text.length);
-    rows.push(text);
+    putRow(pieces, slots, row);
+    input.spend(dataBytes.length);
+    rows.push(dataBytes.take());
   }
   return rows;
 }
+
+function putRow(pieces: readonly Buffer[], slots: readonly SlotRows[], row: number): void {
+  for (let at = 0; at < pieces.length; at += 1) {
+    if (at > 0) slots[at - 1]?.put(dataBytes, row);
+    dataBytes.piece(pieces[at] ?? noBytes);
+  }
+}
+
+const noBytes = Buffer.alloc(0);
 
 /** What one row of a slot takes while it is read: a number and a reference. */
 const columnRowBytes = 16;

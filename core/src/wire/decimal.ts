@@ -54,17 +54,6 @@ export function formatDecimal(mantissa: number, fractionDigits: number): string 
   return `${mantissa < 0 ? "-" : ""}${whole}.${fraction}`;
 }
 
-/** The spelling without zeros at the end of the fraction, as most programs print. */
-export function formatTrimmed(mantissa: number, fractionDigits: number): string {
-  let rest = mantissa;
-  let digits = fractionDigits;
-  while (digits > 0 && rest % 10 === 0) {
-    rest /= 10;
-    digits -= 1;
-  }
-  return formatDecimal(rest, digits);
-}
-
 /** Whether this spelling is the one without zeros at the end, and fits the scale of its column. */
 export function isTrimmed({ mantissa, fractionDigits }: Decimal, columnDigits: number): boolean {
   if (fractionDigits > 0 && mantissa % 10 === 0) return false;

@@ -1,12 +1,6 @@
 import { bytesToByteText } from "./byte-text.ts";
-import {
-  digitsMax,
-  formatDecimal,
-  formatTrimmed,
-  isTrimmed,
-  parseDecimal,
-  type Decimal,
-} from "./decimal.ts";
+import type { DataBytes } from "./data-bytes.ts";
+import { digitsMax, isTrimmed, parseDecimal, type Decimal } from "./decimal.ts";
 import type { JsonTemplate } from "./json-template.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
 import type { SectionReader } from "./section-reader.ts";
@@ -26,6 +20,7 @@ import { wireInvalid } from "./wire-invalid.ts";
 const form = { fixed: 0, trimmed: 1, varying: 2, text: 3, quoted: 4 } as const;
 
 const noBytes = new Uint8Array();
+const quote = 0x22;
 
 interface Decimals {
   readonly mantissas: Float64Array;
@@ -92,50 +87,100 @@ function writeSlotTexts(out: SectionWriter, texts: readonly string[]): void {
   writeTexts(out, areQuoted ? texts.map((text) => text.slice(1, -1)) : texts);
 }
 
-/** The texts of one slot for `count` rows. */
-export function readSlot(input: SectionReader, count: number): string[] {
+/** What stands in one slot, row by row. */
+export interface SlotRows {
+  put(out: DataBytes, row: number): void;
+}
+
+/** One slot for `count` rows. */
+export function readSlot(input: SectionReader, count: number): SlotRows {
   const kind = input.numbers.bits(3);
   switch (kind) {
     case form.fixed:
-      return readDecimals(input, count, formatDecimal);
+      return new FixedRows(input.numbers.bits(4), readNumbers(input.numbers, count));
     case form.trimmed:
-      return readDecimals(input, count, formatTrimmed);
+      return new TrimmedRows(input.numbers.bits(4), readNumbers(input.numbers, count));
     case form.varying:
       return readVarying(input, count);
     case form.text:
-      return readTexts(input, count);
+      return new TextRows(readTexts(input, count), false);
     case form.quoted:
-      return readTexts(input, count).map((text) => `"${text}"`);
+      return new TextRows(readTexts(input, count), true);
     default:
       throw wireInvalid(`there is no slot of kind ${kind}`);
   }
 }
 
-function readDecimals(
-  input: SectionReader,
-  count: number,
-  format: (mantissa: number, digits: number) => string,
-): string[] {
-  const digits = input.numbers.bits(4);
-  const texts: string[] = [];
-  let lastText = "";
-  let last: number | undefined;
-  for (const mantissa of readNumbers(input.numbers, count)) {
-    // Signals often stand still: then the text is there already.
-    if (mantissa !== last) lastText = format(mantissa, digits);
-    last = mantissa;
-    texts.push(lastText);
+class FixedRows implements SlotRows {
+  readonly #digits: number;
+  readonly #mantissas: Float64Array;
+
+  constructor(digits: number, mantissas: Float64Array) {
+    this.#digits = digits;
+    this.#mantissas = mantissas;
   }
-  return texts;
+
+  put(out: DataBytes, row: number): void {
+    out.decimal(this.#mantissas[row] ?? 0, this.#digits);
+  }
 }
 
-function readVarying(input: SectionReader, count: number): string[] {
+class TrimmedRows implements SlotRows {
+  readonly #digits: number;
+  readonly #mantissas: Float64Array;
+
+  constructor(digits: number, mantissas: Float64Array) {
+    this.#digits = digits;
+    this.#mantissas = mantissas;
+  }
+
+  put(out: DataBytes, row: number): void {
+    let mantissa = this.#mantissas[row] ?? 0;
+    let digits = this.#digits;
+    while (digits > 0 && mantissa % 10 === 0) {
+      mantissa /= 10;
+      digits -= 1;
+    }
+    out.decimal(mantissa, digits);
+  }
+}
+
+class VaryingRows implements SlotRows {
+  readonly #fractionDigits: Float64Array;
+  readonly #mantissas: Float64Array;
+
+  constructor(fractionDigits: Float64Array, mantissas: Float64Array) {
+    this.#fractionDigits = fractionDigits;
+    this.#mantissas = mantissas;
+  }
+
+  put(out: DataBytes, row: number): void {
+    out.decimal(this.#mantissas[row] ?? 0, this.#fractionDigits[row] ?? 0);
+  }
+}
+
+class TextRows implements SlotRows {
+  readonly #texts: readonly string[];
+  readonly #areQuoted: boolean;
+
+  constructor(texts: readonly string[], areQuoted: boolean) {
+    this.#texts = texts;
+    this.#areQuoted = areQuoted;
+  }
+
+  put(out: DataBytes, row: number): void {
+    if (this.#areQuoted) out.byte(quote);
+    out.byteText(this.#texts[row] ?? "");
+    if (this.#areQuoted) out.byte(quote);
+  }
+}
+
+function readVarying(input: SectionReader, count: number): SlotRows {
   const fractionDigits = readNumbers(input.numbers, count);
-  return Array.from(readNumbers(input.numbers, count), (mantissa, row) => {
-    const digits = fractionDigits[row] ?? 0;
+  const mantissas = readNumbers(input.numbers, count);
+  for (const digits of fractionDigits)
     if (digits < 0 || digits > digitsMax) throw wireInvalid("a decimal has too many digits");
-    return formatDecimal(mantissa, digits);
-  });
+  return new VaryingRows(fractionDigits, mantissas);
 }
 
 function maxOf(values: Float64Array): number {
