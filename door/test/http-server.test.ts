@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
+import { createLogger, MeshError } from "@fleetmesh/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { HttpDoor } from "../src/http/http-door.ts";
 import { HttpServer, type HttpServerOptions } from "../src/http/http-server.ts";
@@ -68,6 +69,24 @@ describe("http server", () => {
     const answer = await fetch(`http://127.0.0.1:${server.port}/x`);
     expect(answer.status).toBe(500);
     expect(await answer.text()).not.toContain("secret detail");
+  });
+
+  it("logs its own failures, and not what senders do wrong", async () => {
+    const messages: string[] = [];
+    const server = await start({
+      logger: createLogger(
+        { part: "test", level: "error" },
+        { write: (line) => void messages.push(line) },
+      ),
+      fallback: ({ url }) => {
+        throw url === "/own" ? new Error("broken") : new MeshError("NOT_FOUND", "not here");
+      },
+    });
+    const base = `http://127.0.0.1:${server.port}`;
+    expect((await fetch(`${base}/theirs`)).status).toBe(404);
+    expect(messages).toEqual([]);
+    expect((await fetch(`${base}/own`)).status).toBe(500);
+    expect(messages).toHaveLength(1);
   });
 
   it("says PORT_TAKEN for a port and for a socket path in use", async () => {

@@ -134,8 +134,10 @@ export class HttpServer implements Part {
     Promise.resolve()
       .then(() => fallback(request, response))
       .catch((thrown: unknown) => {
-        logger.error({ err: thrown }, "Request failed.");
-        sendProblem(response, MeshError.from(thrown));
+        const error = MeshError.from(thrown);
+        // What the sender did wrong is for the sender: anybody could fill the log with it.
+        if (error.status >= 500) logger.error({ err: thrown }, "Request failed.");
+        sendProblem(response, error);
       });
   }
 }
