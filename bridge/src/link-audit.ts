@@ -77,6 +77,8 @@ export class LinkAudit {
     if (!sent.isWhole || !received.isWhole) return;
     const labels = { region: origin, to: region, topic };
     metrics.auditChecked.inc(labels, sent.count);
+    // An alert needs the number that says "none missing" too.
+    metrics.auditMissing.inc(labels, 0);
     if (sent.count === received.count && sent.digest === received.digest) return;
     metrics.auditMissing.inc(labels, Math.max(1, sent.count - received.count));
     logger.error(

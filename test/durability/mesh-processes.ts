@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 export const meshBin = fileURLToPath(new URL("../../cli/bin/mesh.mjs", import.meta.url));
-const devOffsets = [0, 1, 2, 11, 12, 20, 21, 22, 30];
+const devOffsets = [0, 1, 2, 11, 12, 20, 21, 22, 23, 30];
 
 /**
  * A base whose ports of `mesh dev` are all free. Below the range from which the system takes ports for outgoing connections:

@@ -42,7 +42,10 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
     bridge:
       regions.length < 2
         ? undefined
-        : { regions: regions.map((region) => ({ ...region, tokenFile })) },
+        : {
+            regions: regions.map((region) => ({ ...region, tokenFile })),
+            http: { port: plan.bridgePort },
+          },
     panel: {
       port: plan.panelPort,
       token: keys.token,

@@ -24,6 +24,8 @@ export interface RegionPlan {
 export interface DevPlan {
   readonly dataDir: string;
   readonly panelPort: number;
+  /** The bridge's /livez and /metrics. */
+  readonly bridgePort: number;
   /** Of the subscriber that prints: fixed, so that a restart finds it where its subscription says. */
   readonly printerPort: number;
   readonly regions: readonly RegionPlan[];
@@ -74,5 +76,6 @@ export function planDev(options: DevOptions): DevPlan {
     const region = regions[index % regions.length] as RegionPlan;
     return { agentId, dataDir: join(dataDir, "agents", agentId), region };
   });
-  return { dataDir, panelPort: portBase, printerPort: portBase + 30, regions, agent, vehicles };
+  const ports = { panelPort: portBase, bridgePort: portBase + 23, printerPort: portBase + 30 };
+  return { dataDir, ...ports, regions, agent, vehicles };
 }
