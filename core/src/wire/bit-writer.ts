@@ -1,9 +1,17 @@
+import type { Effort } from "./compression.ts";
+
 /** Growing output of bits, least significant first. The number section of a batch: a column costs bits, not bytes. */
 export class BitWriter {
+  /** How hard columns look for their smallest form. */
+  readonly effort: Effort;
   #bytes = new Uint8Array(4096);
   #length = 0;
   #held = 0;
   #heldBits = 0;
+
+  constructor(effort: Effort = "small") {
+    this.effort = effort;
+  }
 
   /** The low `count` bits of a whole number; at most 24. */
   bits(value: number, count: number): void {

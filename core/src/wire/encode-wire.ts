@@ -26,14 +26,14 @@ export interface WireOptions {
  */
 export function encodeWire(
   message: WireMessage,
-  options: WireOptions = {},
+  { effort = "small" }: WireOptions = {},
 ): Uint8Array<ArrayBuffer> {
-  const sections = new SectionWriter();
+  const sections = new SectionWriter(effort);
   if (message.kind === "hello") writeHello(sections, message);
   else writeBatch(sections, message);
   const numbers = sections.numbers.finish();
   const texts = sections.texts();
-  const { method, bytes } = compress(texts, options.effort ?? "small");
+  const { method, bytes } = compress(texts, effort);
   const out = new ByteWriter(numbers.length + bytes.length + 32);
   out.u8(wireVersion);
   out.u8(wireKind[message.kind] | (method << 4));

@@ -30,6 +30,10 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
     if (values.length > 0) writeSigned(out, values[0] ?? 0);
     return;
   }
+  if (out.effort === "fast") {
+    writeQuickly(out, values);
+    return;
+  }
   const { order, zigzags } = bestOrder(values);
   let best = ricePlan(values, order, zigzags);
   const runs = runsPlan(values, order, zigzags);
@@ -38,6 +42,16 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
   if (dictionary !== undefined && dictionary.cost < best.cost) best = dictionary;
   best.write(out);
 }
+
+/** The order that suits the first rows, in runs where most numbers are 0: no other form is tried. */
+function writeQuickly(out: BitWriter, values: Float64Array): void {
+  const { order } = bestOrder(values.subarray(0, sampleRows));
+  const zigzags = zigzagDifferences(values, order);
+  const isMostlyZero = countOthers(zigzags) * 3 <= zigzags.length;
+  if (isMostlyZero) writeRuns(out, { values, order, runs: runsOf(zigzags) });
+  else writeRiceColumn(out, { values, order, zigzags });
+}
+const sampleRows = 24;
 
 /** About how many bits the column takes in Rice code. */
 export function riceColumnCost(values: Float64Array): number {
@@ -94,36 +108,51 @@ function zigzagDifferences(values: Float64Array, order: number): Float64Array {
 }
 
 function ricePlan(values: Float64Array, order: number, zigzags: Float64Array): Plan {
-  const start = startOf(zigzags);
   return {
-    cost: headCost(values, order) + 5 + riceCost(zigzags, start),
-    write(out) {
-      writeHead(out, coding.rice, order);
-      writeHeads(out, values, order);
-      out.bits(start, 5);
-      writeRice(out, zigzags, start);
-    },
+    cost: headCost(values, order) + 5 + riceCost(zigzags, startOf(zigzags)),
+    write: (out) => writeRiceColumn(out, { values, order, zigzags }),
   };
+}
+
+function writeRiceColumn(
+  out: BitWriter,
+  { values, order, zigzags }: Differences & { readonly values: Float64Array },
+): void {
+  const start = startOf(zigzags);
+  writeHead(out, coding.rice, order);
+  writeHeads(out, values, order);
+  out.bits(start, 5);
+  writeRice(out, zigzags, start);
 }
 
 /** Undefined where zeros are too few to pay. */
 function runsPlan(values: Float64Array, order: number, zigzags: Float64Array): Plan | undefined {
   if (countOthers(zigzags) * 2 > zigzags.length) return undefined;
-  const { lengths, others } = runsOf(zigzags);
+  const runs = runsOf(zigzags);
+  const { lengths, others } = runs;
+  const cost = riceCost(lengths, startOf(lengths)) + riceCost(others, startOf(others));
+  return {
+    cost: headCost(values, order) + 10 + cost,
+    write: (out) => writeRuns(out, { values, order, runs }),
+  };
+}
+
+interface RunsColumn {
+  readonly values: Float64Array;
+  readonly order: number;
+  readonly runs: { readonly lengths: Float64Array; readonly others: Float64Array };
+}
+
+function writeRuns(out: BitWriter, { values, order, runs }: RunsColumn): void {
+  const { lengths, others } = runs;
   const lengthStart = startOf(lengths);
   const otherStart = startOf(others);
-  return {
-    cost:
-      headCost(values, order) + 10 + riceCost(lengths, lengthStart) + riceCost(others, otherStart),
-    write(out) {
-      writeHead(out, coding.runs, order);
-      writeHeads(out, values, order);
-      out.bits(lengthStart, 5);
-      out.bits(otherStart, 5);
-      writeRice(out, lengths, lengthStart);
-      writeRice(out, others, otherStart);
-    },
-  };
+  writeHead(out, coding.runs, order);
+  writeHeads(out, values, order);
+  out.bits(lengthStart, 5);
+  out.bits(otherStart, 5);
+  writeRice(out, lengths, lengthStart);
+  writeRice(out, others, otherStart);
 }
 
 function countOthers(zigzags: Float64Array): number {

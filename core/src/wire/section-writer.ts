@@ -1,12 +1,17 @@
 import { BitWriter } from "./bit-writer.ts";
+import type { Effort } from "./compression.ts";
 
 /**
  * A message under way: numbers as bits, and texts in one piece behind them, because only texts are worth compressing.
  * Texts are byte texts: strings with one unit (0..255) per byte.
  */
 export class SectionWriter {
-  readonly numbers = new BitWriter();
+  readonly numbers: BitWriter;
   #texts = "";
+
+  constructor(effort: Effort = "small") {
+    this.numbers = new BitWriter(effort);
+  }
 
   /** A byte text; its length goes to the numbers. */
   text(value: string): void {
