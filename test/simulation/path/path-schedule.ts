@@ -57,6 +57,7 @@ export class PathSchedule {
       draw,
       trace,
       front,
+      commitMs: draw.oneOf([3, 3, 40, 250]),
       retention: { retentionMs: 7 * 24 * 3_600_000, retentionBytes: isTrimming ? 2_000 : 2 ** 40 },
       subscriptions: drawSubscriptions(draw),
       onViolation: (what) => this.#violations.push(what),
@@ -94,7 +95,7 @@ export class PathSchedule {
     const draw = this.#draw;
     this.#isHealing = false;
     const what = draw.chance.float();
-    if (what < 0.62) draw.oneOf(this.#agents).publish(1 + draw.below(12, 2));
+    if (what < 0.62) draw.oneOf(this.#agents).publish(this.#burst());
     else if (what < 0.68) await this.#crashAgent(draw.oneOf(this.#agents));
     else if (what < 0.77) await this.#crashRegion();
     else if (what < 0.8) this.#cutLink(draw.oneOf(this.#agents));
@@ -108,10 +109,13 @@ export class PathSchedule {
   }
 
   async #special(): Promise<void> {
-    const draw = this.#draw;
     if (this.#kind === "clone" && this.#clones.length === 0) await this.#clone();
     if (this.#kind === "restore") this.#backUp();
-    if (this.#kind === "plain") draw.oneOf(this.#agents).publish(30);
+  }
+
+  /** Mostly a few; now and then enough for several batches in flight at once. */
+  #burst(): number {
+    return this.#draw.hit(0.12) ? 15 + this.#draw.below(25) : 1 + this.#draw.below(12, 2);
   }
 
   #limits(): BufferLimits {
@@ -134,9 +138,9 @@ export class PathSchedule {
         halfOpen: draw.rate(0.1),
         loseAck: draw.rate(0.5),
         duplicate: draw.rate(0.3),
-        lateMsMax: draw.rate(3_000),
+        lateMsMax: draw.rate(draw.oneOf([60, 3_000])),
       };
-    this.#world.front.lateNotice = draw.rate(0.5);
+    this.#world.front.lateNotice = draw.hit(0.3) ? 0.9 : draw.rate(0.3);
     this.trace.note("schedule", "other faults of the links");
     this.#spoilTargets();
     if (this.#kind === "restore" && this.#backup === undefined) this.#backUp();

@@ -34,6 +34,8 @@ export interface RuntimeWorld {
   readonly trace: Trace;
   readonly front: BrokerFront;
   readonly retention: Retention;
+  /** How long the disk takes for a commit. */
+  readonly commitMs: number;
   readonly subscriptions: readonly Subscription[];
   readonly onViolation: (what: string) => void;
 }
@@ -56,7 +58,7 @@ export class SimulatedRuntime {
     this.store = openMemoryStore({
       region: "simulated",
       clock: this.wall,
-      commitMs: 3,
+      commitMs: world.commitMs,
       retention: () => retention,
       onFailure: () => undefined,
     });
