@@ -18,6 +18,7 @@ import {
 import type { FastifyInstance } from "fastify";
 import type { Registry } from "prom-client";
 import { principalOf } from "./api/access.ts";
+import { registerAgentRoutes } from "./api/agent-routes.ts";
 import { createApi } from "./api/api.ts";
 import { registerHealthRoutes } from "./api/health-routes.ts";
 import { registerLedgerRoutes } from "./api/ledger-routes.ts";
@@ -156,6 +157,11 @@ export class Runtime implements Part {
     registerTraceRoutes(app, { store, deliveries, metadata });
     registerLedgerRoutes(app, { region, store, metadata, dispatcher: this.#dispatcher });
     this.#registerSubscriptions();
+    registerAgentRoutes(app, {
+      maxEventBytes: limits.maxEventBytes,
+      receiverCount: (topic) => this.#mqttDoor.receiverCount(topic),
+      publishTo: (topic, payload) => this.#mqttDoor.publishTo(topic, payload),
+    });
     registerStatusRoutes(app, {
       region,
       store,

@@ -207,8 +207,9 @@ describe("edge agent with its real buffer, wire and MQTT link", () => {
     await until("the uplink is online", () =>
       Promise.resolve(agent.uplink.status().state === "online"),
     );
-    broker.command(agentId, `{"id":"c1"}`);
-    expect(await heard).toBe(`commands/${agentId} {"id":"c1"}`);
+    const command = `{"specversion":"1.0","id":"c1","source":"/ops","type":"lock"}`;
+    broker.command(agentId, command);
+    expect(await heard).toBe(`commands/${agentId} ${command}`);
     await client.endAsync();
   });
 

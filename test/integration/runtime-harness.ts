@@ -20,27 +20,35 @@ export const allowAll: MeshClaim = {
   link: true,
 };
 
+type MqttTls = NonNullable<RuntimeConfigInput["mqtt"]>["tls"];
+
 /** A real runtime on ports of its own in a folder of its own, with the key that signs its tokens. */
 export class RuntimeHarness {
   readonly region: string;
   readonly key: SigningKey;
   readonly dir: string;
   readonly #overrides: Partial<RuntimeConfigInput>;
+  readonly #mqttTls: MqttTls;
   #runtime: Runtime | undefined;
   #httpPort = 0;
 
   static async open(
     overrides: Partial<RuntimeConfigInput> = {},
     key?: SigningKey,
+    mqttTls?: MqttTls,
   ): Promise<RuntimeHarness> {
     const dir = await mkdtemp(join(tmpdir(), "fleetmesh-runtime-"));
     const signing = key ?? (await createSigningKey("test"));
-    const harness = new RuntimeHarness(signing, dir, overrides);
+    const harness = new RuntimeHarness({ key: signing, dir, mqttTls }, overrides);
     await harness.start();
     return harness;
   }
 
-  private constructor(key: SigningKey, dir: string, overrides: Partial<RuntimeConfigInput>) {
+  private constructor(
+    { key, dir, mqttTls }: { key: SigningKey; dir: string; mqttTls: MqttTls },
+    overrides: Partial<RuntimeConfigInput>,
+  ) {
+    this.#mqttTls = mqttTls;
     this.region = overrides.region ?? "cn-east";
     this.key = key;
     this.dir = dir;
@@ -67,7 +75,7 @@ export class RuntimeHarness {
       processMetrics: false,
       ...this.#overrides,
       http: { port: this.#httpPort },
-      mqtt: { port: 0 },
+      mqtt: { port: 0, ...(this.#mqttTls && { tls: this.#mqttTls }) },
     });
     const logger = createLogger({ part: this.region, level: "silent" });
     const ports = { clock: systemClock, chance: systemChance, logger };

@@ -76,7 +76,9 @@ export class AgentIngress implements Part {
       activeMs: 5_000,
       nowMs: () => ports.clock.monotonicMs(),
     });
-    this.#sessions = new SessionTable({ clock: ports.clock, credit: this.#credit });
+    const { clock } = ports;
+    const { messageBytesMax } = limits;
+    this.#sessions = new SessionTable({ clock, credit: this.#credit, messageBytesMax });
     this.#penalties = new PenaltyBox(ports.clock);
   }
 

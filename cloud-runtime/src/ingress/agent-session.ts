@@ -18,6 +18,13 @@ const ackLateMs = 10;
 /** A rewind that had no effect for so long was lost or overtaken: say it again. */
 const rewindAgainMs = 1_000;
 
+export interface AgentSessionPorts {
+  readonly clock: Clock;
+  readonly credit: DrainCredit;
+  /** Told to the agent, so that it sends nothing that the door would cut off with the connection. */
+  readonly messageBytesMax: number;
+}
+
 /** Live state of one agent's epoch on one connection: what to tell it, and the order of its batches. */
 export class AgentSession {
   readonly agentId: string;
@@ -25,6 +32,7 @@ export class AgentSession {
   readonly connection: AgentConnection;
   readonly #clock: Clock;
   readonly #credit: DrainCredit;
+  readonly #messageBytesMax: number;
   readonly #watermarks: Partial<Record<EventClass, ClassWatermark>> = {};
   readonly #rewindAsked = new Map<EventClass, number>();
   readonly #rewind = new Set<EventClass>();
@@ -38,13 +46,14 @@ export class AgentSession {
   constructor(
     identity: { readonly agentId: string; readonly epoch: string },
     connection: AgentConnection,
-    ports: { readonly clock: Clock; readonly credit: DrainCredit },
+    ports: AgentSessionPorts,
   ) {
     this.agentId = identity.agentId;
     this.epoch = identity.epoch;
     this.connection = connection;
     this.#clock = ports.clock;
     this.#credit = ports.credit;
+    this.#messageBytesMax = ports.messageBytesMax;
     this.lastHeardMs = ports.clock.monotonicMs();
   }
 
@@ -154,6 +163,7 @@ export class AgentSession {
       rejected,
       rewind: [...this.#rewind],
       creditBytes: this.#credit.share(),
+      messageBytesMax: this.#messageBytesMax,
       cloudMs: this.#clock.wallMs(),
     };
   }

@@ -1,7 +1,5 @@
-import type { Clock } from "@fleetmesh/core";
 import type { AgentConnection } from "./agent-connection.ts";
-import { AgentSession } from "./agent-session.ts";
-import type { DrainCredit } from "./drain-credit.ts";
+import { AgentSession, type AgentSessionPorts } from "./agent-session.ts";
 
 export interface OpenedSession {
   readonly session: AgentSession;
@@ -18,19 +16,24 @@ const takeoverCountMax = 4;
 const takeoverSpanMs = 60_000;
 const livelyMs = 5_000;
 const epochCountMax = 32;
+const clientCountMax = 10_000;
 
 /**
  * Who sends as which agent and epoch. A second connection with another client id while the first lives is a clone.
  * With the same client id, MQTT throws the first one out (3.1.4): that is how an agent comes back from a half-open
- * connection, so it is let in; only a pair that takes over from each other again and again is told that it is cloned.
+ * connection, so it is let in; only a pair that takes over from each other again and again with one epoch is told that it
+ * is cloned. One of the pair is told so, once: it takes a new epoch, and the other keeps this one. Two agents that have
+ * one name and different epochs take turns.
  */
 export class SessionTable {
-  readonly #ports: { readonly clock: Clock; readonly credit: DrainCredit };
+  readonly #ports: AgentSessionPorts;
   readonly #owners = new Map<string, AgentSession>();
   readonly #sessions = new Map<AgentConnection, AgentSession[]>();
   readonly #takeovers = new Map<string, number[]>();
+  /** What each client's last connection had when another one came with its name: the next to open it is who came. */
+  readonly #takenOver = new Map<string, ReadonlySet<string>>();
 
-  constructor(ports: { readonly clock: Clock; readonly credit: DrainCredit }) {
+  constructor(ports: AgentSessionPorts) {
     this.#ports = ports;
   }
 
@@ -49,16 +52,26 @@ export class SessionTable {
     if (owner?.connection === connection) return { session: owner, isClone: false };
     const session = new AgentSession(identity, connection, this.#ports);
     const isOther = owner !== undefined && owner.connection.clientId !== connection.clientId;
-    if (isOther || this.#isPingPong(key)) return { session, isClone: true };
-    if (owner !== undefined) this.#retire(owner, true);
+    if (isOther) return { session, isClone: true };
+    // Seen here when the takeover shows before the old connection's end.
+    if (owner !== undefined && this.#retire(owner)) this.#noteTakeover(key);
+    else this.#noteComer(connection, key);
+    if (this.#isPingPong(key)) {
+      this.#takeovers.delete(key);
+      return { session, isClone: true };
+    }
     this.#owners.set(key, session);
     this.#sessions.set(connection, [...this.#room(connection), session]);
     return { session, isClone: false };
   }
 
   remove(connection: AgentConnection, wasTakenOver: boolean): void {
-    for (const session of this.of(connection)) this.#retire(session, wasTakenOver);
+    const lively = this.of(connection).filter((session) => this.#retire(session));
     this.#sessions.delete(connection);
+    this.#takenOver.delete(connection.clientId);
+    if (!wasTakenOver || lively.length === 0) return;
+    this.#takenOver.set(connection.clientId, new Set(lively.map(keyOf)));
+    dropOldest(this.#takenOver);
   }
 
   clear(): void {
@@ -66,6 +79,7 @@ export class SessionTable {
     this.#owners.clear();
     this.#sessions.clear();
     this.#takeovers.clear();
+    this.#takenOver.clear();
   }
 
   /** A connection has few epochs: the one its agent is in, and those it salvaged. */
@@ -73,27 +87,33 @@ export class SessionTable {
     const sessions = this.of(connection);
     if (sessions.length < epochCountMax) return sessions;
     const [oldest, ...others] = sessions;
-    if (oldest !== undefined) this.#retire(oldest, false);
+    if (oldest !== undefined) this.#retire(oldest);
     return others;
   }
 
-  #retire(session: AgentSession, wasTakenOver: boolean): void {
+  /** Returns whether it was in use a moment ago: a connection that nothing is heard of is taken over by its own agent. */
+  #retire(session: AgentSession): boolean {
     session.end();
     const key = keyOf(session);
-    // A retired session is seen twice when the takeover shows before the old connection's end.
-    if (this.#owners.get(key) !== session) return;
+    if (this.#owners.get(key) !== session) return false;
     this.#owners.delete(key);
-    const nowMs = this.#ports.clock.monotonicMs();
-    if (wasTakenOver && nowMs - session.lastHeardMs < livelyMs) this.#noteTakeover(key, nowMs);
+    return this.#ports.clock.monotonicMs() - session.lastHeardMs < livelyMs;
   }
 
-  #noteTakeover(key: string, nowMs: number): void {
+  /** Whoever put out the client's last connection with this epoch has the epoch too. */
+  #noteComer({ clientId }: AgentConnection, key: string): void {
+    const lost = this.#takenOver.get(clientId);
+    if (lost?.has(key) !== true) return;
+    this.#takenOver.set(clientId, new Set([...lost].filter((one) => one !== key)));
+    this.#noteTakeover(key);
+  }
+
+  #noteTakeover(key: string): void {
+    const nowMs = this.#ports.clock.monotonicMs();
     const recent = (this.#takeovers.get(key) ?? []).filter((at) => nowMs - at < takeoverSpanMs);
     this.#takeovers.delete(key);
     this.#takeovers.set(key, [...recent, nowMs].slice(-takeoverCountMax));
-    if (this.#takeovers.size <= 10_000) return;
-    const oldest = this.#takeovers.keys().next();
-    if (!oldest.done) this.#takeovers.delete(oldest.value);
+    dropOldest(this.#takeovers);
   }
 
   #isPingPong(key: string): boolean {
@@ -104,6 +124,12 @@ export class SessionTable {
       times.length >= takeoverCountMax && first !== undefined && nowMs - first < takeoverSpanMs
     );
   }
+}
+
+function dropOldest(map: Map<string, unknown>): void {
+  if (map.size <= clientCountMax) return;
+  const oldest = map.keys().next();
+  if (!oldest.done) map.delete(oldest.value);
 }
 
 function keyOf({ agentId, epoch }: Identity): string {

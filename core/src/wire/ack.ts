@@ -42,6 +42,8 @@ export interface AgentAck {
   readonly rewind: readonly EventClass[];
   /** Bytes the agent may have in flight from now on. */
   readonly creditBytes: number;
+  /** Bytes of one message that the region takes; absent = not told. */
+  readonly messageBytesMax?: number | undefined;
   /** The region's wall clock, milliseconds: the agent measures its skew by it. */
   readonly cloudMs: number;
   /** Set when the region will not serve this agent and epoch, e.g. a cloned buffer: MESH code and why. */
@@ -72,6 +74,7 @@ const ackSchema = z.object({
     .max(100),
   rewind: z.array(z.enum(eventClasses)),
   creditBytes: count,
+  messageBytesMax: count.optional(),
   cloudMs: z.number(),
   refused: z.object({ code: z.string(), reason: z.string() }).optional(),
 });

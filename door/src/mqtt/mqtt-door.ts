@@ -14,6 +14,7 @@ import { mqttLimitsDefault, type MqttLimits } from "./mqtt-limits.ts";
 import { PacketFraming } from "./packet-framing.ts";
 import type { PublishRoute } from "./route.ts";
 import { guardSocket } from "./socket-guard.ts";
+import { matchesFilter } from "./topic-filter.ts";
 
 /** What a runtime wants to know of its clients. None may throw. */
 export interface MqttDoorHooks {
@@ -121,6 +122,16 @@ export class MqttDoor implements Part {
    */
   async publishTo(topic: string, payload: Uint8Array, qos: 0 | 1 = 1): Promise<void> {
     if (this.#server) await this.#broker?.publishTo(topic, payload, qos);
+  }
+
+  /** How many of the clients that are connected now subscribe to the topic. */
+  receiverCount(topic: string): number {
+    const isReceiver = ([clientId, { filters }]: [string, MqttConnection]): boolean => {
+      // Of this connection, and those that a kept session brought along.
+      const all = [...filters, ...(this.#broker?.sessions.filtersOf(clientId) ?? [])];
+      return all.some((filter) => matchesFilter(filter, topic));
+    };
+    return [...this.#live].filter(isReceiver).length;
   }
 
   /** Closes a connection, e.g. of a cloned agent. The client may come again. */

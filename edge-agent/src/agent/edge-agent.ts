@@ -2,6 +2,7 @@ import { join } from "node:path";
 import {
   Assembly,
   assertTopic,
+  catalogue,
   encodeWire,
   MeshError,
   type Chance,
@@ -20,8 +21,10 @@ import { classLine, type AgentStatus } from "../status/agent-status.ts";
 import { EdgeMetrics } from "../status/edge-metrics.ts";
 import type { UplinkLink } from "../uplink/link.ts";
 import { MqttLink } from "../uplink/mqtt-link.ts";
-import { Uplink } from "../uplink/uplink.ts";
+import { Uplink, type UplinkPorts } from "../uplink/uplink.ts";
 import { readTls, readToken } from "./agent-files.ts";
+import { AsideFolder } from "./aside-folder.ts";
+import { CommandDesk } from "./command-desk.ts";
 import type { EdgeAgentConfig } from "./edge-agent-config.ts";
 import { EdgeDoors } from "./edge-doors.ts";
 import { EdgeIntake } from "./edge-intake.ts";
@@ -56,6 +59,7 @@ export class EdgeAgent implements Part {
   readonly #intake: EdgeIntake;
   readonly #metrics: EdgeMetrics;
   readonly #doors: EdgeDoors;
+  readonly #commands: CommandDesk;
   readonly #admin: ReturnType<typeof createAdminServer> | undefined;
   readonly #assembly: Assembly;
   #startedMs = 0;
@@ -80,6 +84,7 @@ export class EdgeAgent implements Part {
       clock: { ...portable(clock), wallMs },
       logger,
     });
+    this.#commands = this.#createCommandDesk();
     this.#admin = config.admin && createAdminServer(config.admin, this.#adminSource(), logger);
     this.#assembly = new Assembly(this.name, this.#parts());
   }
@@ -182,8 +187,29 @@ export class EdgeAgent implements Part {
       logger,
       observer: this.#metrics,
       encode: (message, effort) => encodeWire(message, { effort }),
-      onCommand: (payload) => this.#doors.deliverCommand(payload),
-      onRefused: () => undefined,
+      onCommand: (payload) => this.#commands.take(payload),
+      onRefused: (buffer, { code, reason }) => {
+        if (code === catalogue.AGENT_CLONED.code) void this.buffers.renew(buffer, reason);
+      },
+      ...this.#aside(),
+    });
+  }
+
+  #aside(): Pick<UplinkPorts, "setAside"> {
+    const { buffer, dataDir } = this.#config;
+    if (buffer.type === "memory") return {};
+    const folder = new AsideFolder(join(dataDir, "undeliverable"));
+    return { setAside: (event) => folder.keep(event) };
+  }
+
+  #createCommandDesk(): CommandDesk {
+    const { agentId, maxEventBytes } = this.#config;
+    return new CommandDesk({
+      agentId,
+      limits: { maxEventBytes },
+      deliver: (payload) => this.#doors.deliverCommand(payload),
+      report: (topic, event) => this.#intake.take({ topic, events: [event] }),
+      logger: this.#ports.logger,
     });
   }
 

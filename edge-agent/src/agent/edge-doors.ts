@@ -74,12 +74,12 @@ export class EdgeDoors implements Part {
     return this.#assembly.stop(deadline);
   }
 
-  /** A command from the region to whoever listens here. Never throws. */
-  deliverCommand(payload: Uint8Array): void {
-    const { agentId } = this.#config;
-    this.#mqtt?.publishTo(`${commandsPrefix}${agentId}`, payload).catch((error: unknown) => {
-      this.#ports.logger.error({ err: error }, "A command did not reach the local subscribers.");
-    });
+  /** A command from the region to whoever listens here. Returns how many that are. */
+  async deliverCommand(payload: Uint8Array): Promise<number> {
+    const topic = `${commandsPrefix}${this.#config.agentId}`;
+    const count = this.#mqtt?.receiverCount(topic) ?? 0;
+    if (count > 0) await this.#mqtt?.publishTo(topic, payload);
+    return count;
   }
 
   #admission(auth: NonNullable<EdgeAgentConfig["auth"]>, metrics: DoorMetrics): Admission {

@@ -24,4 +24,8 @@ export class SingleBuffer implements Buffers {
   onChanged(): void {
     // It never does.
   }
+
+  renew(): Promise<void> {
+    return Promise.resolve(); // What is in memory has no copy.
+  }
 }

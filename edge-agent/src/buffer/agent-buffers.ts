@@ -12,9 +12,13 @@ import {
 import { SalvagedBuffer } from "./salvaged-buffer.ts";
 import { SqliteBuffer, type BufferLoss } from "./sqlite-buffer.ts";
 import { salvageQuarantined } from "./sqlite-salvage.ts";
+import { UnavailableBuffer } from "./unavailable-buffer.ts";
 
 const damageCountMax = 16;
 const retryDelayMs = 2_000;
+const openAgainMs = 500;
+/** A region that refuses whatever epoch it is given must not fill the disk with them. */
+const renewalGapMs = 30_000;
 /** Threads lost within this time after which the file itself is suspected. */
 const threadLossWindowMs = 60_000;
 const threadLossMax = 3;
@@ -31,17 +35,20 @@ export class AgentBuffers implements Buffers {
   readonly #listeners: (() => void)[] = [];
   readonly #stopping = new AbortController();
   readonly #damages: BufferDamage[] = [];
-  #current: SqliteBuffer;
+  #current: EventBuffer;
   #salvaged: Salvaged[] = [];
+  /** What lay aside when this process began was taken up. */
+  #isTakenUp = false;
   /** Salvage and clearing away, one after the other. */
   #background: Promise<void> = Promise.resolve();
   /** The change to a fresh buffer, which waits for no salvage. */
   #replacing: Promise<void> = Promise.resolve();
   #threadLosses: number[] = [];
+  #renewedMs = -Infinity;
 
   constructor(options: SqliteBufferOptions) {
     this.#options = options;
-    this.#current = new SqliteBuffer(options);
+    this.#current = this.#unavailable("The buffer is not open yet");
   }
 
   get current(): EventBuffer {
@@ -61,13 +68,13 @@ export class AgentBuffers implements Buffers {
   }
 
   async start(): Promise<void> {
-    const { directory } = this.#options;
-    // Looked for first: damage that is found on opening takes care of its own salvage.
-    const quarantined = existsSync(directory) ? findQuarantined(directory) : [];
-    await this.#openCurrent();
-    for (const folder of quarantined) {
-      if (existsSync(folder.salvageFolder)) await this.#openSalvaged(folder);
-      else this.#salvageLater(folder);
+    try {
+      await this.#open();
+    } catch (error) {
+      if (!MeshError.is(error, "BUFFER_UNAVAILABLE")) throw error;
+      this.#options.logger.error({ error }, "The buffer cannot be opened; it is tried again.");
+      this.#current = this.#unavailable(error.message);
+      void this.#change(() => this.#openUntilItWorks());
     }
   }
 
@@ -79,39 +86,88 @@ export class AgentBuffers implements Buffers {
     await this.#current.stop(deadline);
   }
 
+  renew(buffer: EventBuffer, reason: string): Promise<void> {
+    return this.#change(async () => {
+      const nowMs = this.#options.clock.monotonicMs();
+      const current = this.#current;
+      if (buffer !== current || !(current instanceof SqliteBuffer)) return;
+      if (nowMs - this.#renewedMs < renewalGapMs || this.#stopping.signal.aborted) return;
+      this.#renewedMs = nowMs;
+      this.#current = this.#unavailable("The buffer is being given a new epoch");
+      await current.stop(AbortSignal.timeout(retryDelayMs));
+      this.#putAside(current, reason, this.#options.chance.hex64());
+      await this.#openUntilItWorks();
+    });
+  }
+
+  /** The current buffer, and behind it what lies aside from before. */
+  async #open(): Promise<void> {
+    // Looked for first: damage that is found on opening takes care of its own salvage.
+    const quarantined = this.#isTakenUp ? [] : this.#quarantined();
+    await this.#openCurrent();
+    this.#isTakenUp = true;
+    for (const folder of quarantined) {
+      const isReady = existsSync(folder.salvageFolder);
+      if (!isReady || !(await this.#openSalvaged(folder).then(isTrue, isFalse)))
+        this.#salvageLater(folder);
+    }
+  }
+
+  #quarantined(): QuarantineFolder[] {
+    const { directory } = this.#options;
+    try {
+      return existsSync(directory) ? findQuarantined(directory) : [];
+    } catch (cause) {
+      throw new MeshError("BUFFER_UNAVAILABLE", `${directory} cannot be read`, { cause });
+    }
+  }
+
   /** Opens the file, or a fresh one beside it when it is damaged. */
   async #openCurrent(): Promise<void> {
-    const buffer = this.#current;
+    let buffer = this.#fileBuffer();
     try {
       await buffer.start();
     } catch (error) {
       if (!MeshError.is(error, "BUFFER_DAMAGED")) throw error;
       this.#putAside(buffer, error.message);
-      this.#current = new SqliteBuffer(this.#options);
-      await this.#current.start();
+      buffer = this.#fileBuffer();
+      await buffer.start();
     }
-    this.#current.onLost((loss) => this.#lost(loss));
+    buffer.onLost((loss) => void this.#change(() => this.#replace(buffer, loss)));
+    this.#current = buffer;
   }
 
-  #lost(loss: BufferLoss): void {
-    this.#replacing = this.#replacing.then(() => this.#replace(loss)).catch(this.#failed);
+  #fileBuffer(): SqliteBuffer {
+    return new SqliteBuffer({ ...this.#options, isPlaceChecked: true });
   }
 
-  async #replace(loss: BufferLoss): Promise<void> {
-    const lost = this.#current;
+  async #replace(lost: SqliteBuffer, loss: BufferLoss): Promise<void> {
+    if (lost !== this.#current) return;
+    this.#current = this.#unavailable(loss.reason);
     await lost.stop(AbortSignal.timeout(retryDelayMs));
     if (loss.kind === "file" || this.#isThreadLostAgain()) this.#putAside(lost, loss.reason);
     else
       this.#options.logger.error({ reason: loss.reason }, "The buffer's thread is started again.");
-    while (!this.#stopping.signal.aborted) {
-      this.#current = new SqliteBuffer(this.#options);
+    await this.#openUntilItWorks();
+  }
+
+  async #openUntilItWorks(): Promise<void> {
+    const { clock, logger } = this.#options;
+    const { signal } = this.#stopping;
+    let told = "";
+    while (!signal.aborted) {
       try {
-        await this.#openCurrent();
+        await this.#open();
         this.#changed();
         return;
-      } catch (error) {
-        this.#options.logger.error({ error }, "The buffer cannot be opened; it is tried again.");
-        await sleep(this.#options.clock, retryDelayMs, this.#stopping.signal);
+      } catch (thrown) {
+        const error = MeshError.from(thrown);
+        if (error.message !== told) {
+          logger.error({ error }, "The buffer cannot be opened; it is tried again.");
+          this.#current = this.#unavailable(error.message);
+        }
+        told = error.message;
+        await sleep(clock, openAgainMs, signal);
       }
     }
   }
@@ -123,18 +179,21 @@ export class AgentBuffers implements Buffers {
     return this.#threadLosses.length >= threadLossMax;
   }
 
-  #putAside(buffer: SqliteBuffer, reason: string): void {
+  #putAside(buffer: SqliteBuffer, reason: string, renewedAs?: string): void {
     const { clock, logger } = this.#options;
     const atMs = clock.wallMs();
     let movedTo: string | undefined;
     try {
-      const folder = quarantine(buffer.file, atMs);
+      const folder = quarantine(buffer.file, atMs, renewedAs);
       movedTo = folder.damagedFile;
       this.#salvageLater(folder);
     } catch (error) {
-      logger.error({ error }, "The damaged buffer file cannot be moved aside.");
+      logger.error({ error }, "The buffer's file cannot be moved aside.");
     }
-    logger.error({ reason, movedTo }, "The buffer's file is damaged; a fresh one takes over.");
+    logger.error(
+      { reason, movedTo, renewedAs },
+      "The buffer is put aside; a fresh one takes over.",
+    );
     this.#damages.push({ atMs, reason, movedTo });
     if (this.#damages.length > damageCountMax) this.#damages.shift();
   }
@@ -148,8 +207,10 @@ export class AgentBuffers implements Buffers {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       try {
-        const report = await salvageQuarantined(folder, signal);
-        logger.warn({ ...report }, "A damaged buffer was salvaged.");
+        if (!existsSync(folder.salvageFolder)) {
+          const report = await salvageQuarantined(folder, signal);
+          logger.warn({ ...report }, "A buffer that was put aside was salvaged.");
+        }
         await this.#openSalvaged(folder);
         this.#changed();
         return;
@@ -166,36 +227,65 @@ export class AgentBuffers implements Buffers {
   async #openSalvaged(folder: QuarantineFolder): Promise<void> {
     const limits = { ...this.#options.limits, whenFull: "reject" } as const;
     const options = { ...this.#options, limits, directory: folder.salvageFolder, reserveBytes: 0 };
-    const buffer = new SalvagedBuffer(new SqliteBuffer(options), () =>
-      this.#inBackground(() => this.#drained(folder)),
-    );
+    const file = new SqliteBuffer(options);
+    const buffer = new SalvagedBuffer(file, () => this.#inBackground(() => this.#drained(folder)));
     await buffer.start();
-    this.#salvaged.push({ folder, buffer });
+    file.onLost(({ kind, reason }) => {
+      this.#options.logger.error({ reason, mark: folder.mark }, "A salvaged buffer is lost.");
+      this.#inBackground(() => this.#reopenSalvaged(folder, kind));
+    });
+    this.#salvaged = [...this.#salvaged, { folder, buffer }].sort(byAge);
     await buffer.tellWhenDrained();
+  }
+
+  /** Its thread is gone, and the file may be good; a file that is damaged once more stays for people. */
+  async #reopenSalvaged(folder: QuarantineFolder, kind: BufferLoss["kind"]): Promise<void> {
+    await this.#letGo(folder);
+    if (kind === "thread") await this.#salvage(folder);
+    this.#changed();
   }
 
   /** All of it is the region's: what was damaged and what was salvaged from it goes. */
   async #drained(folder: QuarantineFolder): Promise<void> {
-    const done = this.#salvaged.find((one) => one.folder.mark === folder.mark);
-    this.#salvaged = this.#salvaged.filter((one) => one !== done);
-    await done?.buffer.stop(AbortSignal.timeout(retryDelayMs));
+    await this.#letGo(folder);
     removeQuarantined(folder);
     this.#options.logger.info({ mark: folder.mark }, "A salvaged buffer is drained.");
     this.#changed();
+  }
+
+  async #letGo(folder: QuarantineFolder): Promise<void> {
+    const done = this.#salvaged.find((one) => one.folder.mark === folder.mark);
+    this.#salvaged = this.#salvaged.filter((one) => one !== done);
+    await done?.buffer.stop(AbortSignal.timeout(retryDelayMs));
   }
 
   #inBackground(work: () => Promise<void>): void {
     this.#background = this.#background.then(work).catch(this.#failed);
   }
 
+  /** One change of the current buffer after the other. */
+  #change(work: () => Promise<void>): Promise<void> {
+    this.#replacing = this.#replacing.then(work).catch(this.#failed);
+    return this.#replacing;
+  }
+
   readonly #failed = (error: unknown): void => {
     this.#options.logger.error({ error }, "Work on the buffers failed.");
   };
+
+  #unavailable(reason: string): UnavailableBuffer {
+    const { agentId, limits } = this.#options;
+    return new UnavailableBuffer(agentId, reason, limits.bytesMax);
+  }
 
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
 }
+
+const isTrue = (): boolean => true;
+const isFalse = (): boolean => false;
+const byAge = (one: Salvaged, other: Salvaged): number => one.folder.mark - other.folder.mark;
 
 /** The buffers of one agent, started. */
 export async function openBuffers(options: SqliteBufferOptions): Promise<Buffers> {

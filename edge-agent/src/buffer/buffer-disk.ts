@@ -4,6 +4,7 @@ import { BufferFile } from "./buffer-file.ts";
 import type { AppendUnit, BufferThreadSettings, ReadPiece, ReadQuery } from "./buffer-messages.ts";
 import { openSchema, pageBytes, type BufferIdentity } from "./buffer-schema.ts";
 import { storedBytes } from "./block-rows.ts";
+import { assertOwnPlace } from "./file-place.ts";
 import { writeIdentityFile } from "./identity-file.ts";
 import { SpaceReserve } from "./space-reserve.ts";
 import { faultOf, type SqliteConnection } from "./sqlite-connection.ts";
@@ -141,7 +142,7 @@ export class BufferDisk {
   }
 
   #connect(): BufferIdentity {
-    const { file, agentId, epoch, limits, durability } = this.#settings;
+    const { file, agentId, epoch, limits, durability, isPlaceChecked } = this.#settings;
     const db = this.#ports.connect(file);
     try {
       const identity = openSchema(db, { agentId, epoch }, durability);
@@ -151,6 +152,7 @@ export class BufferDisk {
           "An agent's data directory is its own: give this one another, or its old name.";
         throw new MeshError("CONFIG_INVALID", text, { hint });
       }
+      if (isPlaceChecked) assertOwnPlace(db, file);
       this.#file = new BufferFile(db, { limits, durability });
       return identity;
     } catch (error) {

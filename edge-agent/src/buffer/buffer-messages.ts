@@ -81,4 +81,5 @@ export interface BufferThreadSettings {
   readonly ackDelayMs: number;
   readonly reserveBytes: number;
   readonly durability: "full" | "off";
+  readonly isPlaceChecked: boolean;
 }

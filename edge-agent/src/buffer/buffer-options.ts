@@ -40,6 +40,8 @@ export interface SqliteBufferOptions {
   readonly reserveBytes?: number;
   /** `off` never syncs: only for the test that proves the power-cut layer. */
   readonly durability?: "full" | "off";
+  /** Whether a file that was copied from elsewhere is refused as BUFFER_DAMAGED. */
+  readonly isPlaceChecked?: boolean;
 }
 
 export const groupLimitsDefault: GroupLimits = {

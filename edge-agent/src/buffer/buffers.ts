@@ -18,6 +18,10 @@ export interface BufferDamage {
  *   in flight fail with BUFFER_DAMAGED or BUFFER_UNAVAILABLE; what was acknowledged is in the salvaged buffer, or counted
  *   in a `damaged` gap there.
  * - A salvaged buffer refuses appends and goes away by itself when everything in it is acknowledged.
+ * - `start` resolves when the disk cannot be used yet, too: `current` then has no epoch ("") and refuses appends with
+ *   BUFFER_UNAVAILABLE until it can.
+ * - A file that was copied or restored from elsewhere is recognised when it is opened: nothing is appended to it, its events
+ *   are drained under their old identity, exactly once together with the original's.
  */
 export interface Buffers extends Part {
   /** Takes appends now. Ask again after each change: it is another object, of another epoch, after damage. */
@@ -28,4 +32,11 @@ export interface Buffers extends Part {
   readonly damages: readonly BufferDamage[];
   /** Calls back when `current` or `salvaged` changed. */
   onChanged(listener: () => void): void;
+  /**
+   * The region says that another buffer uses this one's numbers. When `buffer` is `current`: a fresh buffer with a new epoch
+   * takes over at once, and what was not acknowledged comes back as a salvaged buffer with a new epoch too, ids unchanged. No
+   * acknowledged event is lost by it; what the region had stored without saying so is stored once more. At most once in half
+   * a minute. Never rejects.
+   */
+  renew(buffer: EventBuffer, reason: string): Promise<void>;
 }

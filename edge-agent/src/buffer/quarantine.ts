@@ -4,13 +4,16 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
+  writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 
 /** What lies beside a database file: its log, its index (worth nothing) and the name it goes by. */
 const sides = ["-wal", "-journal", "-identity"] as const;
+const renewalSide = "-renewal";
 const damagedName = /^buffer\.db\.damaged-(\d+)$/;
 const salvageName = /^salvage-(\d+)$/;
 
@@ -33,12 +36,18 @@ export function quarantineOf(directory: string, mark: number): QuarantineFolder 
   };
 }
 
-/** Moves a damaged file and what belongs to it aside. The log goes first: alone, a file without it still opens. */
-export function quarantine(file: string, atMs: number): QuarantineFolder {
+/**
+ * Moves a damaged file and what belongs to it aside. The log goes first: alone, a file without it still opens.
+ * @param renewedAs the epoch that its events get; absent = they keep theirs.
+ */
+export function quarantine(file: string, atMs: number, renewedAs?: string): QuarantineFolder {
   const directory = dirname(file);
   let mark = Math.max(1, Math.round(atMs));
   while (existsSync(quarantineOf(directory, mark).damagedFile)) mark += 1;
   const folder = quarantineOf(directory, mark);
+  // Before anything moves: a crash behind it leaves a note that nothing belongs to, and the file where it was.
+  rmSync(folder.damagedFile + renewalSide, { force: true });
+  if (renewedAs !== undefined) writeDurably(folder.damagedFile + renewalSide, renewedAs);
   // The database last: until its name is free nobody starts a fresh one beside a foreign log.
   for (const side of sides)
     if (existsSync(file + side)) renameSync(file + side, folder.damagedFile + side);
@@ -66,7 +75,25 @@ export function removeQuarantined(folder: QuarantineFolder): void {
 }
 
 export function removeDamaged(folder: QuarantineFolder): void {
-  for (const side of ["", "-shm", ...sides]) rmSync(folder.damagedFile + side, { force: true });
+  for (const side of ["", "-shm", ...sides, renewalSide])
+    rmSync(folder.damagedFile + side, { force: true });
+}
+
+/** The epoch that the events of a quarantined file get; undefined = they keep theirs. */
+export function renewalOf(folder: QuarantineFolder): string | undefined {
+  const note = folder.damagedFile + renewalSide;
+  return existsSync(note) ? readFileSync(note, "utf8") : undefined;
+}
+
+function writeDurably(file: string, text: string): void {
+  const handle = openSync(file, "w");
+  try {
+    writeSync(handle, text);
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+  syncDirectory(dirname(file));
 }
 
 /** Makes names in a directory durable. */

@@ -195,6 +195,7 @@ export class SqliteBuffer implements EventBuffer {
 
   #settings(): BufferThreadSettings {
     const { agentId, limits, chance, ackDelayMs, reserveBytes, durability } = this.#options;
+    const { isPlaceChecked } = this.#options;
     return {
       file: this.file,
       agentId,
@@ -203,6 +204,7 @@ export class SqliteBuffer implements EventBuffer {
       ackDelayMs: ackDelayMs ?? ackDelayMsDefault,
       reserveBytes: reserveBytes ?? reserveBytesDefault,
       durability: durability ?? "full",
+      isPlaceChecked: isPlaceChecked ?? false,
     };
   }
 

@@ -14,7 +14,8 @@ import Database from "better-sqlite3";
 import { errorToData, MeshError } from "@fleetmesh/core";
 import { openSchema, pageBytes, readMeta, type BufferIdentity } from "./buffer-schema.ts";
 import { readIdentityFile } from "./identity-file.ts";
-import { syncDirectory, type QuarantineFolder } from "./quarantine.ts";
+import { renewalOf, syncDirectory, type QuarantineFolder } from "./quarantine.ts";
+import { Renewal } from "./renewal.ts";
 import { Salvage } from "./salvage.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 
@@ -32,13 +33,17 @@ function salvageFolder(): unknown {
     const identity = identityOf(source);
     mkdirSync(folder.draftFolder, { recursive: true });
     const target = connect(join(folder.draftFolder, "buffer.db"));
-    openSchema(target, identity, "full");
-    const report = new Salvage(source, target).run();
+    const renewedAs = renewalOf(folder);
+    const { epoch } = openSchema(target, identity, "full");
+    // An earlier run may have come as far as the new epoch.
+    const isRenewed = epoch !== identity.epoch;
+    const report = isRenewed ? undefined : new Salvage(source, target).run();
+    if (renewedAs !== undefined && !isRenewed) new Renewal(target, identity).run(renewedAs);
     target.pragma("wal_checkpoint(TRUNCATE)");
     target.close();
     renameSync(folder.draftFolder, folder.salvageFolder);
     syncDirectory(dirname(folder.salvageFolder));
-    return { ...report, agentId: identity.agentId, epoch: identity.epoch };
+    return { ...report, agentId: identity.agentId, epoch: renewedAs ?? identity.epoch };
   } finally {
     source.close();
   }

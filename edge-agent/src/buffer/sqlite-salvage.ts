@@ -3,7 +3,7 @@ import { errorFromData, MeshError, threadEntry, type ErrorData } from "@fleetmes
 import type { QuarantineFolder } from "./quarantine.ts";
 import type { SalvageReport } from "./salvage.ts";
 
-export interface SalvageOutcome extends SalvageReport {
+export interface SalvageOutcome extends Partial<SalvageReport> {
   readonly agentId: string;
   readonly epoch: string;
 }

@@ -28,6 +28,7 @@ export class EdgeMetrics implements UplinkObserver {
     reconnects: 0,
     lost: 0,
     rejected: 0,
+    undeliverable: 0,
   };
 
   readonly #source: EdgeMetricsSource;
@@ -45,6 +46,7 @@ export class EdgeMetrics implements UplinkObserver {
     this.#addCount(registry, "reconnects", "Times the connection was lost or not made.");
     this.#addCount(registry, "lost", "Events that the region had confirmed and lost.");
     this.#addCount(registry, "rejected", "Events that the region refused for good.");
+    this.#addCount(registry, "undeliverable", "Events kept aside: no message could carry them.");
   }
 
   get counts(): Readonly<Record<UplinkCount, number>> {

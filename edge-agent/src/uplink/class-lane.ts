@@ -1,5 +1,6 @@
 import {
   classRank,
+  type BlockEntry,
   type ClassWatermark,
   type EventClass,
   type Segment,
@@ -8,11 +9,16 @@ import {
 import type { ClassStats, EventBuffer } from "../buffer/buffer.ts";
 import { weigh, type BatchWeight } from "./batch-weight.ts";
 import { closeHoles } from "./close-holes.ts";
+import { cutOut } from "./cut-out.ts";
+import type { LaneMemory } from "./lane-memory.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
 
 /** One batch on its way: sent, perhaps taken (PUBACK), not yet confirmed by a watermark. */
 export interface SentBatch {
   readonly last: number;
+  readonly eventCount: number;
+  /** Kept while batches go one at a time: the region may refuse it whole. */
+  readonly batch: WireBatch | undefined;
   readonly sentMs: number;
   takenMs: number | undefined;
 }
@@ -52,7 +58,7 @@ export class ClassLane {
   #sent: number;
   /** The highest that was ever sent or confirmed on this connection: anything up to here that is sent is a resend. */
   #sentHighest: number;
-  readonly #produced: number;
+  readonly #memory: LaneMemory;
   /** The region said so once: up to here events may be deleted. */
   #confirmedOnce: number;
   #mayHaveMore = true;
@@ -70,7 +76,7 @@ export class ClassLane {
     this.#limits = at.limits;
     this.#handled = at.stats.confirmed.sequence;
     this.#confirmedOnce = at.stats.confirmed.sequence;
-    this.#produced = at.stats.produced;
+    this.#memory = at.memory;
     this.#sent = this.#handled;
     this.#sentHighest = this.#handled;
   }
@@ -81,7 +87,12 @@ export class ClassLane {
 
   /** The highest sequence that the region can know. */
   get knowable(): number {
-    return Math.max(this.#produced, this.#sentHighest);
+    return this.#memory.knowable;
+  }
+
+  /** Batches go one at a time here, and on the whole connection, until the one that is refused is found. */
+  get isCautious(): boolean {
+    return this.#memory.isCautious;
   }
 
   get unconfirmedCount(): number {
@@ -96,6 +107,7 @@ export class ClassLane {
   /** From the answer to the hello. Below what was once confirmed, the region has lost events. */
   resync(watermark: ClassWatermark | undefined): void {
     if (watermark === undefined) return;
+    this.#memory.passed(watermark.sequence);
     this.#handled = watermark.sequence;
     this.#startFrom(watermark.sequence);
   }
@@ -110,7 +122,8 @@ export class ClassLane {
   readyMs(): number {
     if (!this.#mayHaveMore) return Infinity;
     if (this.#recovery !== undefined) return this.#recovery.probeMs ?? Infinity;
-    return this.#unconfirmed.length < unconfirmedMax ? this.#readyMs : Infinity;
+    const countMax = this.isCautious ? 1 : unconfirmedMax;
+    return this.#unconfirmed.length < countMax ? this.#readyMs : Infinity;
   }
 
   /** The next batch, or undefined when there is none, or when a rewind came between. Throws what the buffer's read throws. */
@@ -124,7 +137,9 @@ export class ClassLane {
       this.#mayHaveMore = true;
       return undefined;
     }
-    const segments = closeHoles(after, read, this.#confirmedOnce);
+    const whole = closeHoles(after, read, this.#confirmedOnce);
+    const { dropped } = this.#memory;
+    const segments = dropped.size === 0 ? whole : cutOut(whole, dropped);
     const last = lastOf(segments);
     if (last === undefined) {
       if (!this.#mayHaveMore) this.#recovery = undefined; // Nothing is left that could be refused.
@@ -134,7 +149,8 @@ export class ClassLane {
     const isBacklog = this.#isFull(weight);
     this.#mayHaveMore = true;
     this.#readyMs = isBacklog ? -Infinity : nowMs + this.#limits.lingerMs;
-    if (isBacklog && this.#recovery === undefined) this.#readAhead(last, expiryMs);
+    if (isBacklog && this.#recovery === undefined && !this.isCautious)
+      this.#readAhead(last, expiryMs);
     const { agentId, epoch } = this.#buffer;
     const { eventClass } = this;
     const first = after + 1;
@@ -149,9 +165,46 @@ export class ClassLane {
     this.#readyMs = untilMs;
   }
 
+  /**
+   * A batch cannot be made, or was refused whole. Smaller ones from now on; returns its event when there is but one.
+   * The event goes out as a gap once it is dropped.
+   */
+  narrow(batch: WireBatch): BlockEntry | undefined {
+    const entries = entriesOf(batch.segments);
+    this.#memory.narrow(batch.last, entries.length);
+    this.#ahead = undefined;
+    this.#mayHaveMore = true;
+    this.#readyMs = -Infinity;
+    return entries.length === 1 ? entries[0] : undefined;
+  }
+
+  drop(sequence: number): void {
+    this.#memory.dropped.add(sequence);
+    this.#generation += 1;
+  }
+
+  /**
+   * The region refused a whole message, and nothing is sent on this connection any more. Returns the batch at fault when
+   * only one was on its way; otherwise what was is sent again in smaller pieces, one at a time.
+   */
+  suspect(): WireBatch | undefined {
+    const outstanding = this.#unconfirmed.filter(({ takenMs }) => takenMs === undefined);
+    const [first] = outstanding;
+    if (first === undefined || first.batch !== undefined) return first?.batch;
+    const eventCount = Math.max(...outstanding.map((sent) => sent.eventCount));
+    this.#memory.narrow(this.#sentHighest, eventCount);
+    return undefined;
+  }
+
   /** Returns whether any of it had been sent before. */
-  sent(batch: WireBatch, nowMs: number): { readonly sent: SentBatch; readonly isResend: boolean } {
-    const sent: SentBatch = { last: batch.last, sentMs: nowMs, takenMs: undefined };
+  sent(
+    { batch, weight: { eventCount } }: LaneBatch,
+    nowMs: number,
+  ): { readonly sent: SentBatch; readonly isResend: boolean } {
+    const kept = this.isCautious ? batch : undefined;
+    const { last } = batch;
+    const sent: SentBatch = { last, eventCount, batch: kept, sentMs: nowMs, takenMs: undefined };
+    this.#memory.sent(last);
     const isResend = batch.first <= this.#sentHighest;
     this.#sent = batch.last;
     this.#sentHighest = Math.max(this.#sentHighest, batch.last);
@@ -181,6 +234,7 @@ export class ClassLane {
   confirm({ sequence }: ClassWatermark): void {
     if (sequence <= this.#handled) return;
     this.#handled = sequence;
+    this.#memory.passed(sequence);
     this.#confirmedOnce = Math.max(this.#confirmedOnce, sequence);
     this.#unconfirmed = this.#unconfirmed.filter(({ last }) => last > sequence);
     if (this.#recovery !== undefined && sequence > this.#recovery.from) this.#recovery = undefined;
@@ -220,7 +274,8 @@ export class ClassLane {
     const ahead = this.#ahead;
     this.#ahead = undefined;
     if (ahead?.after === after) return ahead.segments;
-    const { batchEventsMax: countMax, batchBytesMax: bytesMax } = this.#limits;
+    const { batchEventsMax, batchBytesMax: bytesMax } = this.#limits;
+    const countMax = this.#memory.countMax(batchEventsMax);
     return this.#buffer.read({ eventClass: this.eventClass, after, countMax, bytesMax, nowMs });
   }
 
@@ -235,6 +290,11 @@ export class ClassLane {
 export interface LaneStart {
   readonly stats: ClassStats;
   readonly limits: UplinkLimits;
+  readonly memory: LaneMemory;
+}
+
+function entriesOf(segments: readonly Segment[]): BlockEntry[] {
+  return segments.flatMap((segment) => (segment.kind === "events" ? segment.entries : []));
 }
 
 function lastOf(segments: readonly Segment[]): number | undefined {

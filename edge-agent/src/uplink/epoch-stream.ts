@@ -1,4 +1,5 @@
 import {
+  catalogue,
   emptyWatermark,
   eventClasses,
   type AgentAck,
@@ -9,6 +10,7 @@ import {
 } from "@fleetmesh/core";
 import type { BufferStats, EventBuffer } from "../buffer/buffer.ts";
 import { ClassLane } from "./class-lane.ts";
+import type { BufferMemory } from "./lane-memory.ts";
 import type { UplinkObserver } from "./uplink-counts.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
 
@@ -21,6 +23,9 @@ export interface EpochStreamOptions {
   readonly limits: UplinkLimits;
   readonly logger: Logger;
   readonly observer: UplinkObserver;
+  readonly memory: BufferMemory;
+  /** Only what takes appends may not be behind the region: what is drained has a copy somewhere that was ahead. */
+  readonly isCurrent: boolean;
 }
 
 /** `silent`: refused before, not asked again yet. `greeting`: the hello is out, the answer not in. */
@@ -45,11 +50,11 @@ export class EpochStream {
   }
 
   private constructor(buffer: EventBuffer, { classes }: BufferStats, options: EpochStreamOptions) {
-    const { limits } = options;
+    const { limits, memory } = options;
     this.buffer = buffer;
     this.#options = options;
     this.lanes = eventClasses.map(
-      (name) => new ClassLane(buffer, name, { stats: classes[name], limits }),
+      (name) => new ClassLane(buffer, name, { stats: classes[name], limits, memory: memory[name] }),
     );
     this.#confirmed = {
       critical: classes.critical.confirmed.sequence,
@@ -108,11 +113,12 @@ export class EpochStream {
 
   /** The region knows sequences that this buffer never gave out: it is an old copy, and would use them a second time. */
   #beyondUs(watermarks: Watermarks): Refusal | undefined {
+    if (!this.#options.isCurrent) return undefined;
     for (const lane of this.lanes) {
       const known = watermarks[lane.eventClass]?.sequence ?? 0;
       if (known <= lane.knowable) continue;
-      const reason = `The region has ${lane.eventClass} up to ${known}, this buffer gave out ${lane.knowable}: it was restored from a copy`;
-      return { code: "MESH-5006", reason };
+      const reason = `The region has ${lane.eventClass} up to ${known}, this buffer sent ${lane.knowable} at most: another one uses its numbers`;
+      return { code: catalogue.AGENT_CLONED.code, reason };
     }
     return undefined;
   }

@@ -82,6 +82,7 @@ class MqttConnection implements LinkConnection {
   readonly #unsettled = new Set<(reason: string) => void>();
   #reason: string | undefined;
   #isClosed = false;
+  #isDistrust = false;
   #tellClosed: (reason: string) => void = () => undefined;
   #onAck: ((ack: AgentAck) => void) | undefined;
   #onCommand: ((payload: Uint8Array) => void) | undefined;
@@ -93,7 +94,11 @@ class MqttConnection implements LinkConnection {
     this.#options = options;
     this.closed = new Promise((resolve) => (this.#tellClosed = resolve));
     // Without a listener an error of the socket would end the process.
-    client.on("error", (error) => (this.#reason ??= error.message));
+    client.on("error", (error) => {
+      const cause = distrustOf(error);
+      if (cause !== undefined) this.#isDistrust = true;
+      this.#reason ??= cause ?? error.message;
+    });
     client.on("close", () => this.#end());
     // The PUBACK goes out after the callback; the default would hand the packet to listeners that cannot be waited for.
     client.handleMessage = (packet, callback) => {
@@ -106,7 +111,10 @@ class MqttConnection implements LinkConnection {
   async opened(): Promise<void> {
     // The end of the connection answers for callbacks that a dying client forgets.
     const failed = this.closed.then((reason) => {
-      throw unreachable(this.#options.url, reason);
+      if (this.#isDistrust) throw distrusted(reason);
+      // With TLS 1.3 the other end says no after our side was content, and often without a word that arrives.
+      const isCut = reason === closedReason && this.#options.url.startsWith("mqtts:");
+      throw isCut ? distrusted(closedByTls) : unreachable(this.#options.url, reason);
     });
     failed.catch(() => undefined); // Long after we opened, the connection closes, and nobody waits here.
     await Promise.race([this.#connected(), failed]);
@@ -121,7 +129,10 @@ class MqttConnection implements LinkConnection {
   #connected(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#client.once("connect", () => resolve());
-      this.#client.once("error", (error) => reject(refusal(error)));
+      this.#client.once("error", (error) => {
+        const cause = distrustOf(error);
+        reject(cause === undefined ? refusal(error) : distrusted(cause));
+      });
     });
   }
 
@@ -169,7 +180,7 @@ class MqttConnection implements LinkConnection {
   #end(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const reason = this.#reason ?? "the connection was closed";
+    const reason = this.#reason ?? closedReason;
     // The timers and the socket of a dead client must not outlive it; end() alone may wait for the socket.
     this.#client.end(true);
     this.#client.stream.destroy();
@@ -220,6 +231,28 @@ function refusal(error: Error): MeshError {
   return isNo
     ? new MeshError("UPLINK_REFUSED", text, { cause: error })
     : new MeshError("UNREACHABLE", error.message, { cause: error });
+}
+
+const closedReason = "the connection was closed";
+const closedByTls =
+  "The region closed the connection before it answered: it may not accept our certificate, or ask for one.";
+
+/** What OpenSSL calls a certificate that it does not accept, ours or theirs. */
+const theirs = /CERT|ISSUER|SIGNATURE|SELF_SIGNED|ERR_TLS_CERT_ALTNAME/;
+const ours = /ALERT.*(CERTIFICATE|UNKNOWN_CA)|CERTIFICATE_REQUIRED/;
+
+/** In words when TLS failed for a certificate; undefined = for something else, or not TLS. */
+function distrustOf(error: Error): string | undefined {
+  const code = "code" in error ? String(error.code) : "";
+  if (ours.test(code)) return `The region does not accept our certificate: ${error.message}`;
+  if (theirs.test(code)) return `The region's certificate is not trusted: ${error.message}`;
+  return undefined;
+}
+
+function distrusted(reason: string): MeshError {
+  const hint =
+    "Check uplink.tls.caFile (who signed the region's), uplink.tls.certFile and keyFile (our own), the name in uplink.url, and the clock.";
+  return new MeshError("UNREACHABLE", reason, { hint });
 }
 
 function unreachable(url: string, reason: string): MeshError {

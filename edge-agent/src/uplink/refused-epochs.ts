@@ -38,6 +38,11 @@ export class RefusedEpochs {
     return last;
   }
 
+  /** Forgets all but these. */
+  keep(epochs: ReadonlySet<string>): void {
+    for (const epoch of this.#refused.keys()) if (!epochs.has(epoch)) this.#refused.delete(epoch);
+  }
+
   /** The region serves it again, or it is gone. */
   forget(epoch: string): void {
     this.#refused.delete(epoch);

@@ -7,8 +7,10 @@ export interface UplinkObserver {
 
 /**
  * `resends`: batches sent again. `rewinds`: asked for by the region. `lost`: events that the region had confirmed and does
- * not have any more. `rejected`: events that the region refused for good.
+ * not have any more. `rejected`: events that the region refused for good. `undeliverable`: events kept aside because no
+ * message with them could be made or read.
  */
-export type UplinkCount = "batches" | "resends" | "rewinds" | "reconnects" | "lost" | "rejected";
+export type UplinkCount =
+  "batches" | "resends" | "rewinds" | "reconnects" | "lost" | "rejected" | "undeliverable";
 
 export const silentObserver: UplinkObserver = { sent: () => undefined, count: () => undefined };

@@ -1,9 +1,12 @@
 import {
+  catalogue,
+  MeshError,
   type AgentAck,
   type Clock,
   type Logger,
   type RejectedEvent,
   type Timer,
+  type WireBatch,
   type WireMessage,
 } from "@fleetmesh/core";
 import type { EventBuffer } from "../buffer/buffer.ts";
@@ -12,9 +15,11 @@ import { Bell } from "./bell.ts";
 import type { ClassLane, LaneBatch } from "./class-lane.ts";
 import type { CloudTime } from "./cloud-time.ts";
 import { EpochStream, type Refusal } from "./epoch-stream.ts";
+import type { BufferMemory } from "./lane-memory.ts";
 import type { LinkConnection } from "./link.ts";
 import { SendWindow, type InFlight } from "./send-window.ts";
 import type { UplinkObserver } from "./uplink-counts.ts";
+import type { UndeliverableEvent } from "./undeliverable-event.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
 
 /** How much work to spend on size: a backlog is sent with as little of the gateway's CPU as will do. */
@@ -34,7 +39,22 @@ export interface SessionOptions {
   /** When this epoch may be greeted, monotonic. */
   readonly greetAtMs: (buffer: EventBuffer) => number;
   readonly onServed: (buffer: EventBuffer) => void;
+  /** Resolves when the event is kept aside; rejects when that cannot be now. */
+  readonly setAside: (event: UndeliverableEvent) => Promise<void>;
 }
+
+/** A buffer to drain, and what is remembered of it from one connection to the next. */
+export interface SessionBuffer {
+  readonly buffer: EventBuffer;
+  readonly memory: BufferMemory;
+  readonly isCurrent: boolean;
+}
+
+/** How the region says that it cannot read a message at all: every repeat would be refused too. */
+const unreadable: ReadonlySet<string> = new Set([
+  catalogue.WIRE_INVALID.code,
+  catalogue.WIRE_TOO_LARGE.code,
+]);
 
 const tickMs = 500;
 /** Resending changed nothing for so many times the wait for an acknowledgement: only a new connection can help. */
@@ -57,6 +77,10 @@ export class UplinkSession {
   #isDraining = false;
   #wakeTimer: Timer | undefined;
   #tickTimer: Timer | undefined;
+  /** The region's bound of one message; what is larger would be cut off with the connection. */
+  #messageBytesMax = Infinity;
+  #hasSuspected = false;
+  #settingAside: Promise<void> = Promise.resolve();
 
   constructor(connection: LinkConnection, options: SessionOptions) {
     this.#connection = connection;
@@ -65,7 +89,7 @@ export class UplinkSession {
   }
 
   /** @param buffers oldest epoch first. Resolves with the reason when the connection is gone and nothing of it runs any more. */
-  async run(buffers: readonly EventBuffer[]): Promise<string> {
+  async run(buffers: readonly SessionBuffer[]): Promise<string> {
     const over = this.#connection.closed.then((reason) => {
       this.#end();
       return reason;
@@ -77,6 +101,7 @@ export class UplinkSession {
       this.#end();
       await this.#connection.close();
       await Promise.all(this.#streams.map((stream) => stream.settled()));
+      await this.#settingAside;
     }
     return over;
   }
@@ -104,11 +129,13 @@ export class UplinkSession {
     void this.#connection.close();
   }
 
-  async #open(buffers: readonly EventBuffer[]): Promise<void> {
+  async #open(buffers: readonly SessionBuffer[]): Promise<void> {
     const { limits, logger, observer, clock } = this.#options;
     this.#connection.onAck((ack) => this.#onAck(ack));
     this.#streams = await Promise.all(
-      buffers.map((buffer) => EpochStream.open(buffer, { limits, logger, observer })),
+      buffers.map(({ buffer, memory, isCurrent }) =>
+        EpochStream.open(buffer, { limits, logger, observer, memory, isCurrent }),
+      ),
     );
     this.#lanes = this.#streams
       .flatMap((stream) => stream.lanes.map((lane) => ({ lane, stream })))
@@ -129,6 +156,9 @@ export class UplinkSession {
   /** The most important lane that may send now; otherwise wakes the pump when the first of them may. */
   #nextLane(nowMs: number): ClassLane | undefined {
     let soonestMs = Infinity;
+    // While the batch at fault is looked for, only one is on its way: its acknowledgement rings.
+    const isCautious = this.#lanes.some(({ lane }) => lane.isCautious);
+    if (isCautious && this.window.batchCount > 0) return undefined;
     for (const { lane, stream } of this.#lanes) {
       if (stream.state !== "live" || !this.window.hasRoom(lane.rank)) continue;
       const readyMs = lane.readyMs();
@@ -145,21 +175,66 @@ export class UplinkSession {
   async #sendFrom(lane: ClassLane, nowMs: number): Promise<void> {
     try {
       const taken = await lane.take(nowMs, this.#options.cloudTime.nowMs());
-      if (taken !== undefined && !this.#isOver) this.#sendBatch(lane, taken);
+      if (taken !== undefined && !this.#isOver) await this.#sendBatch(lane, taken);
     } catch (error) {
       this.#options.logger.error({ error, class: lane.eventClass }, "A batch could not be made.");
       lane.postpone(this.#options.clock.monotonicMs() + 1_000);
     }
   }
 
-  #sendBatch(lane: ClassLane, { batch, weight, isBacklog }: LaneBatch): void {
-    const { clock, observer, encode } = this.#options;
-    const bytes = encode(batch, isBacklog ? "fast" : "small");
-    const { sent, isResend } = lane.sent(batch, clock.monotonicMs());
+  async #sendBatch(lane: ClassLane, taken: LaneBatch): Promise<void> {
+    const { clock, observer } = this.#options;
+    const { batch, weight } = taken;
+    const bytes = this.#encoded(taken);
+    if (bytes instanceof MeshError)
+      return this.#giveUp(lane, batch, { code: bytes.code, reason: bytes.message });
+    const { sent, isResend } = lane.sent(taken, clock.monotonicMs());
     observer.count("batches", 1);
     if (isResend) observer.count("resends", 1);
     this.#count(bytes.length, weight, batch.segments);
     this.#send(bytes, () => lane.taken(sent, clock.monotonicMs()));
+  }
+
+  /** The bytes, or why there can be none that the region takes. */
+  #encoded({ batch, isBacklog }: LaneBatch): Uint8Array | MeshError {
+    try {
+      const bytes = this.#options.encode(batch, isBacklog ? "fast" : "small");
+      if (bytes.length <= this.#messageBytesMax) return bytes;
+      const text = `The batch has ${bytes.length} bytes, the region takes ${this.#messageBytesMax}`;
+      return new MeshError("WIRE_TOO_LARGE", text);
+    } catch (thrown) {
+      return MeshError.from(thrown);
+    }
+  }
+
+  /** Smaller from now on; when it is one event alone: kept aside, and told as damaged. Rejects when it cannot be kept now. */
+  async #giveUp(lane: ClassLane, batch: WireBatch, { code, reason }: Refusal): Promise<void> {
+    const { logger, observer, setAside } = this.#options;
+    const { agentId, epoch, eventClass, first, last } = batch;
+    const facts = { epoch, class: eventClass, first, last, code, reason };
+    const entry = lane.narrow(batch);
+    if (entry === undefined) {
+      logger.warn(facts, "A batch cannot be sent as it is; smaller ones are tried.");
+      return;
+    }
+    await setAside({ agentId, epoch, eventClass, entry, code, reason });
+    lane.drop(entry.sequence);
+    observer.count("undeliverable", 1);
+    logger.error(facts, "An event cannot be sent; it is kept aside and told as damaged.");
+  }
+
+  /** Which batch was it? The only one on its way, or it is looked for on the next connection. */
+  #suspect({ code, reason }: Refusal): void {
+    if (this.#hasSuspected) return;
+    this.#hasSuspected = true;
+    for (const { lane } of this.#lanes) {
+      const batch = lane.suspect();
+      if (batch === undefined) continue;
+      this.#settingAside = this.#giveUp(lane, batch, { code, reason }).catch((error: unknown) => {
+        this.#options.logger.error({ error }, "An event that cannot be sent cannot be kept aside.");
+      });
+    }
+    this.close();
   }
 
   #count(byteCount: number, weight: BatchWeight, segments: LaneBatch["batch"]["segments"]): void {
@@ -187,6 +262,11 @@ export class UplinkSession {
     const { cloudTime, clock, onRejected, onRefused, onServed } = this.#options;
     const stream = this.#streams.find(({ buffer }) => buffer.epoch === ack.epoch);
     if (stream === undefined || this.#isOver) return;
+    if (ack.refused && unreadable.has(ack.refused.code)) {
+      this.#suspect(ack.refused);
+      return;
+    }
+    this.#messageBytesMax = ack.messageBytesMax ?? Infinity;
     const nowMs = clock.monotonicMs();
     if (stream.greetedMs === undefined) cloudTime.atLeast(ack.cloudMs);
     else cloudTime.measure(ack.cloudMs, nowMs - stream.greetedMs);

@@ -15,8 +15,10 @@ import type { LinkConnection, UplinkLink } from "./link.ts";
 import { RecentRejections } from "./recent-rejections.ts";
 import { RefusedEpochs, type RefusedEpoch } from "./refused-epochs.ts";
 import type { UplinkObserver } from "./uplink-counts.ts";
+import { memoryOf, type BufferMemory } from "./lane-memory.ts";
+import type { UndeliverableEvent } from "./undeliverable-event.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
-import { UplinkSession, type EncodeMessage } from "./uplink-session.ts";
+import { UplinkSession, type EncodeMessage, type SessionBuffer } from "./uplink-session.ts";
 
 export interface UplinkPorts {
   readonly link: UplinkLink;
@@ -29,6 +31,8 @@ export interface UplinkPorts {
   readonly onCommand: (payload: Uint8Array) => void;
   /** An epoch was refused once more; the owner of the buffers decides whether it takes a new one. */
   readonly onRefused: (buffer: EventBuffer, refused: RefusedEpoch) => void;
+  /** Keeps an event that can never be sent, for people; absent = nowhere. Rejects when it cannot now: it is then tried again. */
+  readonly setAside?: (event: UndeliverableEvent) => Promise<void>;
 }
 
 /** The buffers to drain; asked on each connection. `Buffers` is one. */
@@ -58,6 +62,8 @@ export interface UplinkStatus {
 /** A connection that lived so long was a good one: the next failure starts from a short wait again. */
 const goodConnectionMs = 10_000;
 const drainMsMax = 2_000;
+/** While there is no buffer that could be drained: one is opened on this machine. */
+const noBufferWaitMs = 250;
 
 /**
  * Brings what the buffers hold to the region, for as long as it runs.
@@ -66,6 +72,7 @@ const drainMsMax = 2_000;
  * - A buffer's events are deleted only on the region's acknowledgement, never because a message was sent or taken.
  * - Within a class of an epoch events leave in order and without a hole; a higher class overtakes a lower one at once.
  * - Memory is bounded by the window plus one batch read ahead for each class; what is not on its way is on the disk.
+ * - An event that no message can carry is kept aside and told as damaged; it holds up its class for a while only.
  * - No failure of the region, the network or a clock ends it: it waits, longer each time with full jitter, and goes on.
  */
 export class Uplink implements Part {
@@ -78,7 +85,7 @@ export class Uplink implements Part {
   readonly #rejections: RecentRejections;
   readonly #stopping = new AbortController();
   readonly #source: BufferSource;
-  readonly #heard = new WeakSet<EventBuffer>();
+  readonly #memories = new WeakMap<EventBuffer, BufferMemory>();
   #session: UplinkSession | undefined;
   #running: Promise<void> | undefined;
   #state: UplinkState = "stopped";
@@ -144,6 +151,12 @@ export class Uplink implements Part {
     const { clock } = this.#ports;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
+      // Before anything is sent, and at the start before anything is appended: what the region may know.
+      const buffers = await this.#look().catch((error: unknown) => this.#noBuffers(error));
+      if (buffers.length === 0) {
+        await sleep(clock, noBufferWaitMs, signal);
+        continue;
+      }
       this.#enter("connecting");
       const waitMs = await this.#connectOnce(signal);
       this.#enter("waiting");
@@ -181,9 +194,10 @@ export class Uplink implements Part {
     const session = this.#openSession(connection);
     this.#session = session;
     try {
-      return await session.run(this.#currentBuffers());
+      return await session.run(await this.#look());
     } finally {
       this.#session = undefined;
+      await connection.close();
     }
   }
 
@@ -205,6 +219,7 @@ export class Uplink implements Part {
         this.#refused.forget(buffer.epoch);
         this.#enter("online");
       },
+      setAside: async (event) => this.#ports.setAside?.(event),
       greetAtMs: (buffer) => this.#refused.retryMs(buffer.epoch),
     });
   }
@@ -224,16 +239,31 @@ export class Uplink implements Part {
     return Math.min(maxMs, initialMs + this.#backoff.next() * 2);
   }
 
-  /** Oldest epoch first: within a class what is older leaves first. */
-  #currentBuffers(): readonly EventBuffer[] {
+  /** The buffers as they are now. Oldest epoch first: within a class what is older leaves first. */
+  async #look(): Promise<readonly SessionBuffer[]> {
     this.#isChanged = false;
-    const buffers = [...this.#source.salvaged, this.#source.current];
-    for (const buffer of buffers) {
-      if (this.#heard.has(buffer)) continue;
-      this.#heard.add(buffer);
-      buffer.onAppended((classes) => this.#session?.grew(buffer, classes));
-    }
-    return buffers;
+    const { salvaged, current } = this.#source;
+    // A buffer that is not open has no epoch.
+    const open = [...salvaged, current].filter(({ epoch }) => epoch !== "");
+    this.#refused.keep(new Set(open.map(({ epoch }) => epoch)));
+    return Promise.all(
+      open.map(async (buffer) => {
+        const memory = this.#memories.get(buffer) ?? (await this.#meet(buffer));
+        return { buffer, memory, isCurrent: buffer === current };
+      }),
+    );
+  }
+
+  async #meet(buffer: EventBuffer): Promise<BufferMemory> {
+    const memory = memoryOf(await buffer.stats());
+    this.#memories.set(buffer, memory);
+    buffer.onAppended((classes) => this.#session?.grew(buffer, classes));
+    return memory;
+  }
+
+  #noBuffers(error: unknown): readonly SessionBuffer[] {
+    this.#note(error instanceof Error ? error.message : String(error));
+    return [];
   }
 
   #enter(state: UplinkState): void {
