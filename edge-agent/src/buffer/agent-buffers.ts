@@ -45,6 +45,8 @@ export class AgentBuffers implements Buffers {
   #replacing: Promise<void> = Promise.resolve();
   #threadLosses: number[] = [];
   #renewedMs = -Infinity;
+  /** Identities of the last events of the buffer before: its successor knows them too. */
+  #remembered: Uint32Array = new Uint32Array(0);
 
   constructor(options: SqliteBufferOptions) {
     this.#options = options;
@@ -94,6 +96,7 @@ export class AgentBuffers implements Buffers {
       if (nowMs - this.#renewedMs < renewalGapMs || this.#stopping.signal.aborted) return;
       this.#renewedMs = nowMs;
       this.#current = this.#unavailable("The buffer is being given a new epoch");
+      this.#remembered = current.identities();
       await current.stop(AbortSignal.timeout(retryDelayMs));
       this.#putAside(current, reason, this.#options.chance.hex64());
       await this.#openUntilItWorks();
@@ -134,6 +137,8 @@ export class AgentBuffers implements Buffers {
       await buffer.start();
     }
     buffer.onLost((loss) => void this.#change(() => this.#replace(buffer, loss)));
+    buffer.remember(this.#remembered);
+    this.#remembered = new Uint32Array(0);
     this.#current = buffer;
   }
 
@@ -144,6 +149,7 @@ export class AgentBuffers implements Buffers {
   async #replace(lost: SqliteBuffer, loss: BufferLoss): Promise<void> {
     if (lost !== this.#current) return;
     this.#current = this.#unavailable(loss.reason);
+    this.#remembered = lost.identities();
     await lost.stop(AbortSignal.timeout(retryDelayMs));
     if (loss.kind === "file" || this.#isThreadLostAgain()) this.#putAside(lost, loss.reason);
     else
@@ -235,6 +241,8 @@ export class AgentBuffers implements Buffers {
       this.#inBackground(() => this.#reopenSalvaged(folder, kind));
     });
     this.#salvaged = [...this.#salvaged, { folder, buffer }].sort(byAge);
+    // Damage found at start, or a crash before the successor had them on the disk: known from here on at the latest.
+    if (this.#current instanceof SqliteBuffer) this.#current.remember(file.identities());
     await buffer.tellWhenDrained();
   }
 
