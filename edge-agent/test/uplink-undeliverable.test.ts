@@ -28,6 +28,7 @@ let buffer: MemoryBuffer;
 let uplink: Uplink;
 let aside: UndeliverableEvent[];
 let canSetAside: boolean;
+let made: number;
 let encode: (message: WireMessage) => Uint8Array;
 
 beforeEach(async () => {
@@ -35,6 +36,7 @@ beforeEach(async () => {
   region = new ScriptedRegion(clock);
   aside = [];
   canSetAside = true;
+  made = 0;
   encode = serialize;
   const limits = { bytesMax: 100_000_000, whenFull: "reject" as const };
   buffer = new MemoryBuffer({ agentId: "v1", limits, clock, chance });
@@ -69,14 +71,14 @@ async function startUplink(): Promise<void> {
 }
 
 async function append(count: number): Promise<void> {
-  const items = Array.from({ length: count }, (_, at) => ({
+  const items = Array.from({ length: count }, () => ({
     eventClass: "normal" as const,
     expiresMs: undefined,
     entry: {
       topic: "test.normal",
       receivedMs: clock.wallMs(),
       event: {
-        id: `e${at + 1}`,
+        id: `e${(made += 1)}`,
         source: "/s",
         type: "t",
         subject: undefined,
