@@ -166,7 +166,7 @@ describe("a damaged edge buffer", () => {
     await assertLedger(salvaged);
     await expect(salvaged.append(itemsOf(1, 1))).rejects.toMatchObject({ kind: "STOPPING" });
 
-    await buffers.current.append(itemsOf(1, 3));
+    await buffers.current.append(itemsOf(9_001, 3));
     const done = { ...emptyWatermark, sequence: 2_000, stored: 2_000 - lost, damaged: lost };
     await salvaged.acknowledge({ normal: done });
     await vi.waitUntil(() => buffers.salvaged.length === 0, { timeout: 10_000 });
@@ -195,7 +195,7 @@ describe("a damaged edge buffer", () => {
     writeSync(handle, Buffer.alloc(50_000, 7));
     closeSync(handle);
     const buffers = await openAll();
-    await buffers.current.append(itemsOf(1, 1));
+    await buffers.current.append(itemsOf(9_001, 1));
     expect(buffers.damages).toHaveLength(1);
     expect(readdirSync(directory).some((name) => name.includes("damaged"))).toBe(true);
   });
@@ -221,7 +221,7 @@ describe("the edge buffer on a bad disk", () => {
   });
 
   const isTaken = async (buffer: SqliteBuffer): Promise<boolean> =>
-    buffer.append(itemsOf(1, 1)).then(
+    buffer.append(itemsOf(999_999, 1)).then(
       () => true,
       () => false,
     );
