@@ -316,7 +316,7 @@ function isWriteFailure(error: unknown): boolean {
 function pagesOf(units: readonly AppendUnit[]): number {
   let byteCount = 0;
   for (const unit of units) for (const block of unit) byteCount += storedBytes(block);
-  return Math.ceil(byteCount / pageBytes) + 6;
+  return Math.ceil(byteCount / pageBytes) + 4;
 }
 
 function openFailure(cause: unknown, file: string): MeshError {
