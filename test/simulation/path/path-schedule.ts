@@ -97,14 +97,15 @@ export class PathSchedule {
     const what = draw.chance.float();
     if (what < 0.62) draw.oneOf(this.#agents).publish(this.#burst());
     else if (what < 0.68) await this.#crashAgent(draw.oneOf(this.#agents));
-    else if (what < 0.77) await this.#crashRegion();
-    else if (what < 0.8) this.#cutLink(draw.oneOf(this.#agents));
+    else if (what < 0.76) await this.#crashRegion();
+    else if (what < 0.79) this.#cutLink(draw.oneOf(this.#agents));
     else if (what < 0.84) this.#jump();
     else if (what < 0.88) this.#turnStore();
     else if (what < 0.9) this.#turnLink(draw.oneOf(this.#agents));
     else if (what < 0.95) this.#spoilTargets();
     else if (what < 0.96) await this.#reconfigure();
-    else if (what < 0.97) this.#spoil();
+    else if (what < 0.965) this.#spoil();
+    else if (what < 0.985) await this.#flurry(draw.oneOf(this.#agents));
     else await this.#special();
   }
 
@@ -116,6 +117,17 @@ export class PathSchedule {
   /** Mostly a few; now and then enough for several batches in flight at once. */
   #burst(): number {
     return this.#draw.hit(0.12) ? 15 + this.#draw.below(25) : 1 + this.#draw.below(12, 2);
+  }
+
+  /** Few events at a time, close together, on a link that breaks between: what is sent again is cut into other batches. */
+  async #flurry(agent: SimulatedAgent): Promise<void> {
+    const draw = this.#draw;
+    this.trace.note(agent.identity.name, "publishes in a flurry");
+    for (let times = 4 + draw.below(6); times > 0; times -= 1) {
+      agent.publish(1 + draw.below(2));
+      await this.#clock.advance(draw.below(100));
+      if (draw.hit(0.4)) this.#cutLink(agent);
+    }
   }
 
   #limits(): BufferLimits {
