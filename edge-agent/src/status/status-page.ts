@@ -11,7 +11,7 @@ main{max-width:960px;margin:0 auto;padding:24px 16px;display:grid;gap:16px}
 header{display:flex;gap:12px;align-items:baseline;flex-wrap:wrap}h1{font-size:20px;margin:0}header small{color:var(--soft)}header button{margin-left:auto}
 button{font:inherit;color:inherit;background:none;border:1px solid var(--line);border-radius:6px;padding:2px 10px;cursor:pointer}
 section{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:16px}h2{font-size:13px;margin:0 0 10px;color:var(--soft);font-weight:600}
-.big{font-size:22px;font-weight:600}.ok{color:var(--ok)}.warn{color:var(--warn)}.bad{color:var(--bad)}
+.big{font-size:22px;font-weight:600;margin-bottom:6px}.ok{color:var(--ok)}.warn{color:var(--warn)}.bad{color:var(--bad)}
 .grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(260px,1fr))}
 table{width:100%;border-collapse:collapse;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:5px 6px;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:500}tr:last-child td{border-bottom:0}.scroll{overflow-x:auto}
@@ -36,13 +36,13 @@ online:"online",greeting:"greeting",connecting:"connecting",waiting:"offline, wa
 region:"Region",since:"Since",skew:"Clock ahead of the region",flight:"In flight",sent:"Sent on the uplink",reconnects:"Reconnects",
 of:"of",disk:"Disk",takes:"takes events",doors:"Doors",salvaged:"Salvaged buffers",cls:"Class",queued:"Waiting",bytes:"Bytes",oldest:"Oldest",
 produced:"Produced",confirmed:"Confirmed",evicted:"Evicted",expired:"Expired",stored:"Stored in the region",rejected:"Rejected",filtered:"Filtered",
-lost:"Lost with a damaged buffer",difference:"Difference",none:"none",critical:"critical",normal:"normal",bulk:"bulk",refused:"refused by the region",damage:"damaged file"},
+lost:"Lost with a damaged buffer",difference:"Difference",none:"none",critical:"critical",normal:"normal",bulk:"bulk",refused:"refused by the region",damage:"buffer put aside",undeliverable:"Kept aside, cannot be sent"},
 zh:{uplink:"与区域的连接",buffer:"本地缓存",classes:"按等级",ledger:"账目",problems:"最近的问题",
-online:"在线",greeting:"握手中",connecting:"连接中",waiting:"离线,等待重连",stopped:"已停止",gone:"代理没有响应",
+online:"在线",greeting:"握手中",connecting:"连接中",waiting:"离线，等待重连",stopped:"已停止",gone:"代理没有响应",
 region:"区域",since:"自",skew:"本地时钟超前",flight:"在途",sent:"上行字节",reconnects:"重连次数",
 of:"/",disk:"磁盘",takes:"可写入",doors:"入口",salvaged:"抢救的缓存",cls:"等级",queued:"等待",bytes:"字节",oldest:"最早",
 produced:"产生",confirmed:"已确认",evicted:"已淘汰",expired:"已过期",stored:"区域已存储",rejected:"被拒绝",filtered:"已过滤",
-lost:"随损坏缓存丢失",difference:"差额",none:"无",critical:"关键",normal:"普通",bulk:"批量",refused:"被区域拒绝",damage:"文件损坏"}};
+lost:"随损坏缓存丢失",difference:"差额",none:"无",critical:"关键",normal:"普通",bulk:"批量",refused:"被区域拒绝",damage:"缓存文件已隔离",undeliverable:"无法发送，已留存"}};
 let lang=navigator.language.startsWith("zh")?"zh":"en",last;
 const at=id=>document.getElementById(id),t=key=>words[lang][key]??key;
 const size=n=>n<1024?n+" B":n<1048576?(n/1024).toFixed(1)+" KiB":n<1073741824?(n/1048576).toFixed(1)+" MiB":(n/1073741824).toFixed(2)+" GiB";
@@ -57,7 +57,7 @@ if(!last)return;const{uplink:u,buffer:b,ledger:l}=last;
 at("name").textContent=last.agentId;at("epoch").textContent=last.epoch;
 const s=at("state");s.textContent=t(u.state);s.className="big "+(u.state==="online"?"ok":u.refused.length?"bad":"warn");
 list("link",[[t("region"),u.region],[t("since"),when(u.sinceMs)],[t("skew"),u.skewMs===undefined?"–":Math.round(u.skewMs)+" ms",Math.abs(u.skewMs??0)>5000?"warn":""],
-[t("flight"),size(u.inFlightBytes)+" ("+u.inFlightBatches+")"],[t("sent"),size(Object.values(u.bytesByTopic).reduce((a,n)=>a+n,0)|0)],[t("reconnects"),number(u.counts.reconnects)]]);
+[t("flight"),size(u.inFlightBytes)+" ("+u.inFlightBatches+")"],[t("sent"),size(Object.values(u.bytesByTopic).reduce((a,n)=>a+n,0)|0)],[t("reconnects"),number(u.counts.reconnects)],[t("undeliverable"),number(u.counts.undeliverable),u.counts.undeliverable?"bad":""]]);
 at("used").textContent=size(b.bytes)+" "+t("of")+" "+size(b.bytesMax);at("meter").style.width=Math.min(100,100*b.bytes/b.bytesMax)+"%";
 list("disk",[[t("disk"),b.unavailable??t("takes"),b.unavailable?"bad":"ok"],[t("salvaged"),String(b.salvagedCount)],...Object.entries(last.doors)]);
 at("head").replaceChildren(row(["cls","queued","bytes","oldest","produced","confirmed","evicted","expired"].map(t),"th"));
