@@ -26,11 +26,11 @@ const subjectCount = 50;
  */
 class OpenLoad {
   readonly #socket: Socket;
-  readonly #packets: readonly Buffer[];
+  #packets: readonly Buffer[] = [];
+  #runCount = 0;
 
-  private constructor(socket: Socket, packets: readonly Buffer[]) {
+  private constructor(socket: Socket) {
     this.#socket = socket;
-    this.#packets = packets;
   }
 
   static async connect(edge: EdgeProcess): Promise<OpenLoad> {
@@ -46,11 +46,13 @@ class OpenLoad {
     });
     socket.write(connectPacket("bench-e2e", "bench", edge.token));
     await connected;
-    return new OpenLoad(socket, packetsOf(runSeconds * perSecond));
+    return new OpenLoad(socket);
   }
 
   /** Publishes event after event at its time. Returns when each was to be sent, microseconds of the monotonic clock. */
   async run(count: number): Promise<number[]> {
+    this.#runCount += 1;
+    this.#packets = packetsOf(this.#runCount, count);
     const startMicros = nowMicros() + 100_000;
     const dueMicros = Array.from(
       { length: count },
@@ -75,11 +77,12 @@ class OpenLoad {
   }
 }
 
-function packetsOf(count: number): Buffer[] {
+/** No id comes twice: a resend would be recognised. */
+function packetsOf(run: number, count: number): Buffer[] {
   return telemetryEvents(count).map((event, at) => {
     const text = event
       .toString()
-      .replace(/"id":"\d+"/, `"id":"e2e-${at}"`)
+      .replace(/"id":"\d+"/, `"id":"e2e-${run}-${at}"`)
       .replace(/"subject":"[^"]*"/, `"subject":"${at % subjectCount}"`);
     return publishPacket(`events/${topic}`, Buffer.from(text));
   });
