@@ -182,7 +182,7 @@ export class Runtime implements Part {
     const service = new SubscriptionService({ ...shared, allowPrivateSinks, node });
     registerSubscriptionRoutes(this.#app, { service, principalOf });
     const redrive = new Redrive({ dispatcher, deliveries, clock, logger });
-    registerDeadLetterRoutes(this.#app, { deliveries, redrive, principalOf });
+    registerDeadLetterRoutes(this.#app, { deliveries, metadata, redrive, principalOf });
   }
 
   #notReady(): string | undefined {

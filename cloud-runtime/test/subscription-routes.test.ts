@@ -74,7 +74,8 @@ describe("/v1/subscriptions", () => {
     const principalOf = (): Principal => who;
     registerSubscriptionRoutes(app, { service, principalOf });
     const redrive = new Redrive({ dispatcher, deliveries: store.deliveries, clock, logger });
-    registerDeadLetterRoutes(app, { deliveries: store.deliveries, redrive, principalOf });
+    const { deliveries } = store;
+    registerDeadLetterRoutes(app, { deliveries, metadata, redrive, principalOf });
   }
 
   beforeEach(() => open(true));

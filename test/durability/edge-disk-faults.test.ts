@@ -115,6 +115,12 @@ describe("the edge buffer's file", () => {
     await openBuffer();
   });
 
+  it("lies in a folder that only its owner can enter", async () => {
+    const own = join(directory, "own");
+    await openBuffer({ directory: own });
+    expect(statSync(own).mode & 0o777).toBe(0o700);
+  });
+
   it("is one agent's", async () => {
     await (await openBuffer()).stop(AbortSignal.timeout(5_000));
     const other = new SqliteBuffer(optionsOf({ agentId: "agent-2" }));

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { eventText, RuntimeHarness } from "./runtime-harness.ts";
 
 const open: { close(): Promise<void> }[] = [];
@@ -150,6 +150,23 @@ describe("a subscription's secrets", () => {
       const post = { method: "POST", headers: json, body };
       expect((await region.request("/v1/subscriptions", post)).status).toBe(400);
     }
+  });
+});
+
+describe("dead letters", () => {
+  it("are grouped for an operator only where the topic may be read", async () => {
+    const region = await runtime(memory);
+    const subscription = { id: "one", topic: "a.b", delivery: { maxAttempts: 1 } };
+    const body = JSON.stringify({ ...subscription, sink: "http://127.0.0.1:9/" });
+    await region.request("/v1/subscriptions", { method: "POST", headers: json, body });
+    await region.publish("a.b", eventText("lost"));
+    const groups = async (subscribe: string): Promise<unknown[]> => {
+      const mesh = { subscribe: [subscribe], operator: true };
+      const response = await region.request("/v1/dead-letters/groups", {}, mesh);
+      return ((await response.json()) as { groups: unknown[] }).groups;
+    };
+    await vi.waitUntil(async () => (await groups("a.*")).length === 1, { timeout: 10_000 });
+    expect(await groups("z.*")).toEqual([]);
   });
 });
 

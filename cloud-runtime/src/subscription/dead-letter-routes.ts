@@ -4,10 +4,13 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { withEvent } from "../api/event-page.ts";
 import type { DeadLetterChoice, Redrive } from "../delivery/redrive.ts";
+import type { Metadata } from "../metadata/metadata.ts";
 import type { DeadLetter, DeliveryStore } from "../store/delivery-store.ts";
+import { mayReadAll } from "./topic-permission.ts";
 
 export interface DeadLetterRoutesOptions {
   readonly deliveries: DeliveryStore;
+  readonly metadata: Metadata;
   readonly redrive: Redrive;
   readonly principalOf: (request: FastifyRequest) => Principal;
 }
@@ -31,7 +34,7 @@ const choiceBody = strictObject({
 /** `/v1/dead-letters`: an operator sees and handles those of topics that the token may read. */
 export function registerDeadLetterRoutes(
   app: FastifyInstance,
-  { deliveries, redrive, principalOf }: DeadLetterRoutesOptions,
+  { deliveries, metadata, redrive, principalOf }: DeadLetterRoutesOptions,
 ): void {
   app.get("/v1/dead-letters", async (request, reply) => {
     const principal = operatorOf(principalOf(request));
@@ -44,8 +47,11 @@ export function registerDeadLetterRoutes(
     return reply.type("application/json").send(body);
   });
   app.get("/v1/dead-letters/groups", async (request) => {
-    operatorOf(principalOf(request));
-    return { groups: await deliveries.deadLetterGroups() };
+    const principal = operatorOf(principalOf(request));
+    const groups = await deliveries.deadLetterGroups();
+    // Of a subscription that is gone, nobody knows the topics any more.
+    const topicOf = (id: string): string => metadata.subscription(id)?.topic ?? ">";
+    return { groups: groups.filter((one) => mayReadAll(principal, topicOf(one.subscription))) };
   });
   app.get<{ Params: { id: string } }>("/v1/dead-letters/:id", async (request, reply) => {
     const principal = operatorOf(principalOf(request));

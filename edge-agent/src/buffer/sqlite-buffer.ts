@@ -82,7 +82,8 @@ export class SqliteBuffer implements EventBuffer {
   async start(): Promise<void> {
     if (this.#state === "open") return;
     try {
-      mkdirSync(this.#options.directory, { recursive: true });
+      // What a vehicle does is nobody else's business on the gateway.
+      mkdirSync(this.#options.directory, { recursive: true, mode: 0o700 });
     } catch (cause) {
       const text = `The folder ${this.#options.directory} cannot be made`;
       throw new MeshError("BUFFER_UNAVAILABLE", text, { cause });
