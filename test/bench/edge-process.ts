@@ -52,7 +52,12 @@ export class EdgeProcess {
     };
     const edge = new EdgeProcess(directory, token, ports);
     await writeFile(edge.#configFile, JSON.stringify(config));
-    await edge.#spawn();
+    try {
+      await edge.#spawn();
+    } catch (error) {
+      await edge.stop();
+      throw error;
+    }
     return edge;
   }
 
@@ -101,7 +106,11 @@ export class EdgeProcess {
       env: { ...process.env, NODE_OPTIONS: "" },
     });
     this.#child = child;
-    await once(createInterface({ input: child.stdout }), "line");
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the agent ended with exit code ${String(code)} before it was ready`);
+    });
+    ended.catch(() => undefined); // Its end later on is no fault.
+    await Promise.race([once(createInterface({ input: child.stdout }), "line"), ended]);
     child.stdout.resume();
   }
 
