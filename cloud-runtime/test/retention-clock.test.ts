@@ -20,6 +20,16 @@ describe("RetentionClock", () => {
     expect(retention.nowMs()).toBe(31_000);
   });
 
+  it("starts from the newest stored event when the wall clock is far ahead of it", async () => {
+    const clock = new SimulatedClock(400 * dayMs);
+    const retention = new RetentionClock(clock, 60_000);
+    expect(retention.nowMs()).toBe(60_000 + 3_600_000);
+    await clock.advance(1_000);
+    expect(retention.nowMs()).toBe(61_000 + 3_600_000);
+    expect(new RetentionClock(clock, 400 * dayMs - 10).nowMs()).toBe(clock.wallMs());
+    expect(new RetentionClock(clock).nowMs()).toBe(clock.wallMs());
+  });
+
   it("keeps a jumping clock from emptying a store", async () => {
     const clock = new SimulatedClock();
     const { events } = openMemoryStore({ region: "a", clock });
@@ -34,6 +44,10 @@ describe("RetentionClock", () => {
     const event = { id: "e", source: "s", ...none, ...type, data: undefined };
     await events.appendDirect({ topic: "t", receivedMs: 0, events: [event] });
     clock.jumpWall(400 * dayMs);
+    await clock.advance(600_000);
+    expect(await events.bounds("t")).toMatchObject({ stored: 1, trimmed: 0 });
+    await events.stop();
+    await events.start();
     await clock.advance(600_000);
     expect(await events.bounds("t")).toMatchObject({ stored: 1, trimmed: 0 });
     await events.stop();

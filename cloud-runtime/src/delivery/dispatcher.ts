@@ -240,7 +240,12 @@ export class Dispatcher implements Part {
 
   async #halt({ subscription, runner }: Running): Promise<void> {
     // What is in flight has its time-out to end; what is repeated keeps its identity.
-    await runner.stop(AbortSignal.timeout(subscription.delivery.timeoutMs));
+    const deadline = new AbortController();
+    const timer = this.#options.clock.setTimer(subscription.delivery.timeoutMs, () =>
+      deadline.abort(),
+    );
+    await runner.stop(deadline.signal);
+    timer.cancel();
     for (const feed of runner.feeds.values()) this.#journal.moved(feed);
     await this.#journal.flush();
     this.#gates.give(subscription.sink);

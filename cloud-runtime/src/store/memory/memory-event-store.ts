@@ -70,7 +70,9 @@ export class MemoryEventStore implements EventStore {
 
   async start(): Promise<void> {
     this.#commits.open();
-    this.#scheduleTrim(new RetentionClock(this.#options.clock));
+    const newestMs = Math.max(0, ...[...this.#topics.values()].map(({ lastMs }) => lastMs));
+    const time = new RetentionClock(this.#options.clock, newestMs > 0 ? newestMs : undefined);
+    this.#scheduleTrim(time);
     return Promise.resolve();
   }
 

@@ -41,6 +41,11 @@ export class MemoryTopic {
     return this.#trimmed + this.#kept.length;
   }
 
+  /** When the newest event was stored, the store's wall clock; 0 when none was. */
+  get lastMs(): number {
+    return this.#lastMs;
+  }
+
   get trimmed(): number {
     return this.#trimmed;
   }

@@ -4,17 +4,20 @@ import type { Clock } from "@fleetmesh/core";
 const stepMsMax = 3_600_000;
 
 /**
- * The time by which stored events grow old. A wall clock that jumps ahead while the process runs must not empty the store:
- * beyond a step of an hour this clock only goes on as time really passes, until the wall clock agrees again or a restart.
+ * The time by which stored events grow old. A wall clock that jumps ahead must not empty the store: beyond a step of an hour
+ * this clock only goes on as time really passes, until the wall clock agrees again. At a start the newest stored event is what
+ * the step is measured from, so that a machine that comes back with a wrong clock does not trim what nobody has received. The
+ * price is that a region that was down keeps its events longer by that time, within their bytes, until its next start.
  */
 export class RetentionClock {
   readonly #clock: Clock;
   #wallMs: number;
   #monotonicMs: number;
 
-  constructor(clock: Clock) {
+  /** @param newestMs when the newest stored event came, wall clock; undefined when nothing is stored. */
+  constructor(clock: Clock, newestMs?: number) {
     this.#clock = clock;
-    this.#wallMs = clock.wallMs();
+    this.#wallMs = Math.min(clock.wallMs(), (newestMs ?? Infinity) + stepMsMax);
     this.#monotonicMs = clock.monotonicMs();
   }
 

@@ -29,6 +29,7 @@ export class StoreEngine {
   readonly #queue: GroupQueue;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #newestMs: number | undefined;
   #keeping: { stop(): Promise<void> } | undefined;
 
   constructor(threads: { writer: ThreadLink; reader: ThreadLink }, options: StoreEngineOptions) {
@@ -107,6 +108,8 @@ export class StoreEngine {
   async #open(): Promise<void> {
     const opened = (await this.#writer.ask({ kind: "open" })) as OpenAnswer;
     this.ends.load(opened.topics);
+    const newestMs = Math.max(0, ...opened.topics.map(({ lastMs }) => lastMs));
+    this.#newestMs = newestMs > 0 ? newestMs : undefined;
     this.tail.clear();
     if (opened.quarantined !== undefined)
       this.options.logger.error(
@@ -141,7 +144,7 @@ export class StoreEngine {
 
   #keepTrimming(): { stop(): Promise<void> } {
     const { clock, logger } = this.options;
-    const time = new RetentionClock(clock);
+    const time = new RetentionClock(clock, this.#newestMs);
     let round = Promise.resolve();
     let isStopped = false;
     const tick = (): void => {

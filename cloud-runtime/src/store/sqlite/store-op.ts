@@ -160,4 +160,6 @@ export interface TopicRow {
   readonly name: string;
   readonly stored: number;
   readonly trimmed: number;
+  /** When its newest event was stored, the store's wall clock; 0 when none was. */
+  readonly lastMs: number;
 }

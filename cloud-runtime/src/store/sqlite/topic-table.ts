@@ -31,7 +31,7 @@ export class TopicTable {
   readonly #list;
 
   constructor(db: SqlDatabase) {
-    this.#list = db.prepare("SELECT id, name, stored, trimmed FROM topic");
+    this.#list = db.prepare("SELECT id, name, stored, trimmed, last_ms AS lastMs FROM topic");
     this.#select = db.prepare(
       `SELECT id, name, stored, trimmed, bytes, last_ms AS lastMs, from_agents AS fromAgents, direct, replicated
        FROM topic WHERE name = ?`,
