@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Backoff, backoffMs, type Chance } from "@fleetmesh/core";
+import type { Chance } from "../src/port/chance.ts";
+import { Backoff, backoffMs } from "../src/retry/backoff.ts";
 
 const always = (float: number): Chance => ({ float: () => float, hex64: () => "", uuid: () => "" });
 

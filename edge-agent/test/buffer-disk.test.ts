@@ -103,6 +103,7 @@ describe("BufferDisk", () => {
       ackDelayMs: 50,
       reserveBytes: 65_536,
       durability: "full",
+      isPlaceChecked: false,
     } as const;
     disk = new BufferDisk(settings, {
       connect: faults.connect,

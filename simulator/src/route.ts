@@ -90,7 +90,7 @@ export function longitudeOf(eastM: number): number {
 }
 
 /** Degrees to turn from one heading to another, -180 to 180. */
-export function turnBetween(fromDeg: number, toDeg: number): number {
+function turnBetween(fromDeg: number, toDeg: number): number {
   return ((toDeg - fromDeg + 540) % 360) - 180;
 }
 

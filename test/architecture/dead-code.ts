@@ -27,8 +27,9 @@ function isEntry(project: Project, source: SourceText): boolean {
   if (source.path.endsWith("/src/index.ts") || file === "main.ts") return true;
   if (/\.(test|config)\.ts$/.test(file)) return true;
   if (file.endsWith("-thread.ts")) return isNamed(project, file.slice(0, -".ts".length));
-  // Programs that a test or a bench starts by path.
-  return source.workspace === "test" && isNamed(project, file);
+  // Programs that a test or a bench starts by path, perhaps compiled.
+  const names = [file, file.replace(/\.ts$/, ".js")];
+  return source.workspace === "test" && names.some((name) => isNamed(project, name));
 }
 
 /** Threads are started by name: some other file must say it. */

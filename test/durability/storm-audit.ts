@@ -34,12 +34,10 @@ export function storeFaults(
   const faults: string[] = [];
   const counts = new Map<string, number>();
   for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
-  for (const { id, isAcknowledged, sendings, isViaEdge } of sent) {
+  for (const { id, isAcknowledged } of sent) {
     const count = counts.get(id) ?? 0;
-    // The edge door knows no ids: what its publisher sends again for want of an answer is a new event there.
-    const countMax = isViaEdge ? sendings : 1;
     if (isAcknowledged && count === 0) faults.push(`${where}: ${id} is lost`);
-    if (count > countMax) faults.push(`${where}: ${id} is stored ${count} times`);
+    if (count > 1) faults.push(`${where}: ${id} is stored ${count} times`);
     counts.delete(id);
   }
   for (const id of counts.keys()) faults.push(`${where}: nobody sent ${id}`);

@@ -153,7 +153,7 @@ describe("an event that is sent to the edge again", () => {
     const [status, problem] = await post(eventOf("b"), eventOf("a", 2));
     expect([status, problem]).toMatchObject([409, { code: "MESH-5003", index: 1 }]);
     const client = await login();
-    const closed = new Promise((resolve) => client.once("close", resolve));
+    const closed = new Promise<void>((resolve) => client.once("close", () => resolve()));
     const acknowledged = client
       .publishAsync("events/test.repeats", JSON.stringify(eventOf("a", 3)), { qos: 1 })
       .then(() => "acknowledged");

@@ -128,7 +128,7 @@ const words: Readonly<Record<string, string>> = {
   EAI_AGAIN: "unknown-host",
 };
 
-export function failureOf(error: Error): DeliveryOutcome {
+function failureOf(error: Error): DeliveryOutcome {
   if (MeshError.is(error)) return { kind: "failed", status: "forbidden", detail: error.message };
   const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
   return { kind: "failed", status: words[code] ?? code.toLowerCase(), detail: error.message };

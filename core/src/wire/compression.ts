@@ -2,7 +2,7 @@ import { deflateRawSync, inflateRawSync } from "node:zlib";
 import { wireInvalid } from "./wire-invalid.ts";
 
 /** How the texts of a message are compressed: the numbers on the wire. */
-export const compression = { none: 0, deflate: 1 } as const;
+const compression = { none: 0, deflate: 1 } as const;
 
 /** `small` where bytes are money; `fast` when a backlog has to go. */
 export type Effort = "small" | "fast";

@@ -26,7 +26,7 @@ export interface HttpDoorLimits {
   readonly inFlightBytesMax: number;
 }
 
-export const httpDoorLimitsDefault: HttpDoorLimits = {
+const httpDoorLimitsDefault: HttpDoorLimits = {
   maxEventBytes: 256 * 1024,
   batchBytesMax: 8 * 1024 * 1024,
   batchEventsMax: 10_000,

@@ -19,7 +19,7 @@ export interface HttpServerLimits {
   readonly headerBytesMax: number;
 }
 
-export const httpServerLimitsDefault: HttpServerLimits = {
+const httpServerLimitsDefault: HttpServerLimits = {
   connectionsMax: 2_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,

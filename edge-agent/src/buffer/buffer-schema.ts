@@ -8,7 +8,7 @@ import type { SqliteConnection } from "./sqlite-connection.ts";
  * A row of `repeat` has the identities of one commit's events, so that one that is sent again is known after all is deleted.
  * `class` is kept in the transactions that change what it counts, so that a start reads three rows and no more.
  */
-export const migrations: readonly string[] = [
+const migrations: readonly string[] = [
   `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
    CREATE TABLE class (
      rank INTEGER PRIMARY KEY, produced INTEGER NOT NULL, queued_bytes INTEGER NOT NULL,

@@ -198,7 +198,7 @@ export function above(gap: GapPiece, after: number): GapPiece {
 }
 
 /** An entry with the id that the agent makes for those that came without one. */
-export function withId(entry: BlockEntry, epoch: string, eventClass: EventClass): BlockEntry {
+function withId(entry: BlockEntry, epoch: string, eventClass: EventClass): BlockEntry {
   if (entry.event.id !== "") return entry;
   const id = agentMadeId(epoch, eventClass, entry.sequence);
   return { ...entry, event: { ...entry.event, id } };

@@ -27,7 +27,7 @@ export interface QuarantineFolder {
   readonly draftFolder: string;
 }
 
-export function quarantineOf(directory: string, mark: number): QuarantineFolder {
+function quarantineOf(directory: string, mark: number): QuarantineFolder {
   return {
     mark,
     damagedFile: join(directory, `buffer.db.damaged-${mark}`),
@@ -74,7 +74,7 @@ export function removeQuarantined(folder: QuarantineFolder): void {
   rmSync(folder.salvageFolder, { recursive: true, force: true });
 }
 
-export function removeDamaged(folder: QuarantineFolder): void {
+function removeDamaged(folder: QuarantineFolder): void {
   for (const side of ["", "-shm", ...sides, renewalSide])
     rmSync(folder.damagedFile + side, { force: true });
 }

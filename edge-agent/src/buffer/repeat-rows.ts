@@ -78,7 +78,7 @@ export class RepeatRows {
   }
 }
 
-export function identitiesOf(rows: readonly unknown[]): Uint32Array<ArrayBuffer> {
+function identitiesOf(rows: readonly unknown[]): Uint32Array<ArrayBuffer> {
   const bodies = (rows as WholeRepeatRow[]).filter(isWhole).map(({ body }) => body);
   const bytes = new Uint8Array(bodies.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

@@ -1,7 +1,7 @@
 import type { BlockEntry, Segment } from "@fleetmesh/core";
 
 /** The size of an event as it is stored, nearly: enough to fill batches and to share out bytes. */
-export function entryWeight({ topic, event }: BlockEntry): number {
+function entryWeight({ topic, event }: BlockEntry): number {
   let sum = 24 + topic.length + event.id.length + event.source.length + event.type.length;
   if (event.data !== undefined) sum += event.data.length;
   if (event.subject !== undefined) sum += event.subject.length;

@@ -58,7 +58,7 @@ const migrations: readonly string[] = [
   `,
 ];
 
-export const schemaVersion = migrations.length;
+const schemaVersion = migrations.length;
 
 export interface PragmaOptions {
   readonly synchronous: "FULL" | "OFF";

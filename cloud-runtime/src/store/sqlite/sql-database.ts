@@ -1,7 +1,6 @@
 import { MeshError } from "@fleetmesh/core";
 
 export type SqlValue = string | number | null | Uint8Array;
-export type SqlRow = Record<string, unknown>;
 
 export interface SqlStatement {
   run(...values: SqlValue[]): {
