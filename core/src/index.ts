@@ -29,4 +29,5 @@ export type { Effort } from "./wire/compression.ts";
 export * from "./wire/decode-wire.ts";
 export * from "./wire/encode-wire.ts";
 export * from "./wire/message.ts";
+export * from "./wire/watermark.ts";
 export type { WireLimits } from "./wire/section-reader.ts";

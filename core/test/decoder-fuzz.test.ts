@@ -9,7 +9,8 @@ import {
   encodeStructured,
 } from "../src/event/json-format.ts";
 import { seededChance, type Chance } from "../src/port/chance.ts";
-import { decodeAck, emptyWatermark, encodeAck } from "../src/wire/ack.ts";
+import { decodeAck, encodeAck } from "../src/wire/ack.ts";
+import { emptyWatermark } from "../src/wire/watermark.ts";
 import { bytesOf, eventOf, limits } from "./event-sample.ts";
 
 const seed = Number(process.env["FUZZ_SEED"] ?? 20_261_123);

@@ -15,6 +15,11 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   cli: [...shared, "edge-agent", "cloud-runtime", "bridge", "control-panel", "simulator"],
 };
 
+/** Entries of a workspace beside its index: specifier to file, each with its own line in package.json's exports. */
+export const extraEntries: Readonly<Record<string, string>> = {
+  "@fleetmesh/core/base": "core/src/base.ts",
+};
+
 /** Packages that speak to a disk, a broker or a server, and the technology that the importing file's name must begin with. */
 export const drivers: Readonly<Record<string, readonly string[]>> = {
   "better-sqlite3": ["sqlite"],

@@ -1,6 +1,12 @@
 import { posix } from "node:path";
 import { isBuiltin } from "node:module";
-import { allowedImports, driverFileExceptions, drivers, type Exceptions } from "./allowed.ts";
+import {
+  allowedImports,
+  driverFileExceptions,
+  drivers,
+  extraEntries,
+  type Exceptions,
+} from "./allowed.ts";
 import { linksOf, packageOf, type ModuleLink } from "./module-link.ts";
 import { at, type Project, type SourceText, type Violation } from "./project.ts";
 
@@ -37,7 +43,8 @@ function relativeViolation(
 export function deepImports(project: Project): Violation[] {
   return eachLink(project, (source, link) => {
     const name = packageOf(link.specifier);
-    if (workspaceOf(project, name) === undefined || link.specifier === name) return undefined;
+    const isEntered = link.specifier === name || link.specifier in extraEntries;
+    if (workspaceOf(project, name) === undefined || isEntered) return undefined;
     return `${at(source, link.node)}: ${link.specifier} reaches into ${name}; export what you need from its index.ts`;
   });
 }

@@ -1,5 +1,6 @@
 import { posix } from "node:path";
 import ts from "typescript";
+import { extraEntries } from "./allowed.ts";
 import { nodesOf, type Project, type SourceText } from "./project.ts";
 
 /** One place where a file names another module. */
@@ -31,6 +32,8 @@ export function targetOf(
     const path = posix.join(posix.dirname(source.path), specifier);
     return project.files.has(path) ? path : undefined;
   }
+  const extra = extraEntries[specifier];
+  if (extra !== undefined) return extra;
   for (const [folder, { name }] of project.packages)
     if (name === specifier && folder !== ".") return `${folder}/src/index.ts`;
   return undefined;

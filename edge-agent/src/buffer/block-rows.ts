@@ -1,5 +1,5 @@
 import { crc32 } from "node:zlib";
-import { MeshError } from "@fleetmesh/core";
+import { MeshError } from "@fleetmesh/core/base";
 import { rowId } from "./buffer-schema.ts";
 import type { EncodedBlock } from "./buffer-messages.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";

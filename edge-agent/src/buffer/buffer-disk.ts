@@ -1,4 +1,4 @@
-import { MeshError, type ClassWatermark, type Clock, type Timer } from "@fleetmesh/core";
+import { MeshError, type ClassWatermark, type Clock, type Timer } from "@fleetmesh/core/base";
 import type { BufferStats } from "./buffer.ts";
 import { BufferFile } from "./buffer-file.ts";
 import type { AppendUnit, BufferThreadSettings, ReadPiece, ReadQuery } from "./buffer-messages.ts";

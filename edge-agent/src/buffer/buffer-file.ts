@@ -1,4 +1,4 @@
-import { classOfRank, emptyWatermark, MeshError, type ClassWatermark } from "@fleetmesh/core";
+import { classOfRank, emptyWatermark, MeshError, type ClassWatermark } from "@fleetmesh/core/base";
 import type { BufferStats, ClassStats } from "./buffer.ts";
 import type { AppendUnit, ReadPiece, ReadQuery } from "./buffer-messages.ts";
 import { repeatWindowDefault, type BufferLimits } from "./buffer-options.ts";

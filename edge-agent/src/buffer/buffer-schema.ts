@@ -1,4 +1,4 @@
-import { classRank, eventClasses, MeshError } from "@fleetmesh/core";
+import { classRank, eventClasses, MeshError } from "@fleetmesh/core/base";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 
 /**

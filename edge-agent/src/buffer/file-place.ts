@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { MeshError } from "@fleetmesh/core";
+import { MeshError } from "@fleetmesh/core/base";
 import { readMeta, writeMeta } from "./buffer-schema.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 

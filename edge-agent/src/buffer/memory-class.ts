@@ -6,7 +6,7 @@ import {
   type EventClass,
   type GapReason,
   type Segment,
-} from "@fleetmesh/core";
+} from "@fleetmesh/core/base";
 import type { AppendItem, ClassStats, ReadRequest } from "./buffer.ts";
 import { isExpired } from "./expiry.ts";
 import { mergeTopics, shareOfTopics } from "./gap-topics.ts";

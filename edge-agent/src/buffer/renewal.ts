@@ -5,7 +5,7 @@ import {
   classOfRank,
   emptyWatermark,
   type BlockEntry,
-} from "@fleetmesh/core";
+} from "@fleetmesh/core/base";
 import { guardOf, type BlockRow } from "./block-rows.ts";
 import { rowId, writeMeta, type BufferIdentity } from "./buffer-schema.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";

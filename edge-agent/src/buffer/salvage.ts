@@ -1,4 +1,4 @@
-import { BlockReader, emptyWatermark, eventClasses } from "@fleetmesh/core";
+import { BlockReader, emptyWatermark, eventClasses } from "@fleetmesh/core/base";
 import { guardOf, type BlockRow } from "./block-rows.ts";
 import { rowId } from "./buffer-schema.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";

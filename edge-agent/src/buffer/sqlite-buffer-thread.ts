@@ -1,6 +1,6 @@
 import { parentPort, workerData } from "node:worker_threads";
 import Database from "better-sqlite3";
-import { errorToData, MeshError, systemClock } from "@fleetmesh/core";
+import { errorToData, MeshError, systemClock } from "@fleetmesh/core/base";
 import { BufferDisk } from "./buffer-disk.ts";
 import type { BufferReply, BufferRequest, BufferThreadSettings } from "./buffer-messages.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";

@@ -11,7 +11,7 @@ import {
 import { dirname, join } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import Database from "better-sqlite3";
-import { errorToData, MeshError } from "@fleetmesh/core";
+import { errorToData, MeshError } from "@fleetmesh/core/base";
 import { openSchema, pageBytes, readMeta, type BufferIdentity } from "./buffer-schema.ts";
 import { readIdentityFile } from "./identity-file.ts";
 import { renewalOf, syncDirectory, type QuarantineFolder } from "./quarantine.ts";
