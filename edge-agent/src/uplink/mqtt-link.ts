@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { decodeAck, MeshError, type AgentAck, type Logger } from "@fleetmesh/core";
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
 import type { LinkConnection, UplinkLink } from "./link.ts";
@@ -128,7 +129,12 @@ class MqttConnection implements LinkConnection {
 
   #connected(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#client.once("connect", () => resolve());
+      this.#client.once("connect", () => {
+        const { stream } = this.#client;
+        // A small batch must not wait for the acknowledgement of the one before (Nagle): that was most of the latency.
+        if (stream instanceof Socket) stream.setNoDelay(true);
+        resolve();
+      });
       this.#client.once("error", (error) => {
         const cause = distrustOf(error);
         reject(cause === undefined ? refusal(error) : distrusted(cause));
