@@ -27,7 +27,7 @@ import type {
 import { progressOf, spansOf, type Progress } from "../shared/agent-progress.ts";
 import { DirectWindow } from "../shared/direct-window.ts";
 import { directIdentity } from "../shared/event-identity.ts";
-import { RetentionClock } from "../shared/retention-clock.ts";
+import { newestStoredMs, RetentionClock } from "../shared/retention-clock.ts";
 import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import type { MemoryCommits } from "./memory-commits.ts";
@@ -70,8 +70,8 @@ export class MemoryEventStore implements EventStore {
 
   async start(): Promise<void> {
     this.#commits.open();
-    const newestMs = Math.max(0, ...[...this.#topics.values()].map(({ lastMs }) => lastMs));
-    const time = new RetentionClock(this.#options.clock, newestMs > 0 ? newestMs : undefined);
+    const newestMs = newestStoredMs(this.#topics.values());
+    const time = new RetentionClock(this.#options.clock, newestMs);
     this.#scheduleTrim(time);
     return Promise.resolve();
   }

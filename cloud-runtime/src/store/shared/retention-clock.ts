@@ -30,3 +30,10 @@ export class RetentionClock {
     return this.#wallMs;
   }
 }
+
+/** When the newest event of all topics was stored; undefined when nothing is stored (a topic that holds nothing has 0). */
+export function newestStoredMs(topics: Iterable<{ readonly lastMs: number }>): number | undefined {
+  let newestMs = 0;
+  for (const { lastMs } of topics) newestMs = Math.max(newestMs, lastMs);
+  return newestMs > 0 ? newestMs : undefined;
+}

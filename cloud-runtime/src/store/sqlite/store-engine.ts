@@ -1,5 +1,5 @@
 import { MeshError, type Clock, type Logger } from "@fleetmesh/core";
-import { RetentionClock } from "../shared/retention-clock.ts";
+import { newestStoredMs, RetentionClock } from "../shared/retention-clock.ts";
 import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import { GroupQueue, type GroupLimits } from "./group-queue.ts";
@@ -108,8 +108,7 @@ export class StoreEngine {
   async #open(): Promise<void> {
     const opened = (await this.#writer.ask({ kind: "open" })) as OpenAnswer;
     this.ends.load(opened.topics);
-    const newestMs = Math.max(0, ...opened.topics.map(({ lastMs }) => lastMs));
-    this.#newestMs = newestMs > 0 ? newestMs : undefined;
+    this.#newestMs = newestStoredMs(opened.topics);
     this.tail.clear();
     if (opened.quarantined !== undefined)
       this.options.logger.error(
