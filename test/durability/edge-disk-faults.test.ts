@@ -239,7 +239,6 @@ describe("the edge buffer on a bad disk", () => {
       reserveBytes: 2 * 1024 * 1024,
       ackDelayMs: 10,
     });
-    await vi.waitUntil(() => existsSync(`${buffer.file}-reserve`), { timeout: 5_000 });
     let taken = 0;
     let refusal: unknown;
     while (refusal === undefined) {

@@ -20,7 +20,6 @@ export interface BufferDiskPorts {
 /** Pages in the log at which it is copied into the file: two fsyncs for some 4 MiB. */
 const checkpointPages = 1_000;
 const recoveryDelayMs = 500;
-const reserveDelayMs = 1_000;
 const vacuumPages = 256;
 
 /**
@@ -51,7 +50,8 @@ export class BufferDisk {
     try {
       const identity = this.#connect();
       this.#keepIdentity(identity);
-      this.#later("reserve", reserveDelayMs, () => this.#keepReserve());
+      // Before the first event: a disk that is filled without it could never be emptied again.
+      this.#keepReserve();
       this.#later("acks", this.#settings.ackDelayMs, () => this.#flush());
       return identity;
     } catch (error) {
