@@ -1,0 +1,3 @@
+export * from "./message-id.ts";
+export type * from "./pulsar-admin.ts";
+export type * from "./pulsar-client.ts";
