@@ -57,6 +57,8 @@ export interface ReaderOptions {
   readonly after: MessageId | "earliest" | "latest";
   /** Messages that may wait unread in this process; the broker holds the rest back. */
   readonly queueMax: number;
+  /** Of what the broker has compacted, only the last message of each key. A client that cannot gives every message. */
+  readonly isCompacted?: boolean | undefined;
 }
 
 /**
@@ -88,7 +90,7 @@ export interface PulsarFence {
  */
 export interface PulsarClient extends Part {
   /** Told in the log and by `fleetmesh_pulsar_client_info{client}`. */
-  readonly kind: "websocket" | "native" | "memory";
+  readonly kind: "binary" | "websocket" | "memory";
   /** Payload, properties and key together. */
   readonly messageBytesMax: number;
   producer(topic: TopicName, options: ProducerOptions): Promise<PulsarProducer>;
