@@ -9,6 +9,12 @@ const project = (name: string, include: string[], testTimeout: number) => ({
   test: { name, include, testTimeout, hookTimeout: testTimeout, pool: "forks" as const },
 });
 
+/** With a server that is started once for all files of the project. */
+const sharing = (given: ReturnType<typeof project>, globalSetup: string) => ({
+  ...given,
+  test: { ...given.test, globalSetup },
+});
+
 export default defineConfig({
   test: {
     maxWorkers: 2,
@@ -18,6 +24,10 @@ export default defineConfig({
       project("integration", ["test/integration/**/*.test.ts"], 120_000),
       project("simulation", ["test/simulation/**/*.test.ts"], 180_000),
       project("durability", ["test/durability/**/*.test.ts"], 600_000),
+      sharing(
+        project("pulsar", ["test/pulsar/**/*.test.ts"], 240_000),
+        "./test/servers/shared-pulsar-setup.ts",
+      ),
     ],
   },
 });

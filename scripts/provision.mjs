@@ -1,10 +1,18 @@
-// What the tests want from the system besides Node: foreign MQTT clients. Installed where that is possible without asking;
-// a test whose tool is missing is skipped with the reason, and fails when CI=true.
+// What the tests want from the system besides Node: foreign MQTT clients and an Apache Pulsar. Installed where that is possible
+// without asking; a test whose tool is missing is skipped with the reason, and fails when CI=true.
+// As a command: node scripts/provision.mjs [--no-pulsar]
 import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { provisionPulsar } from "./provision-pulsar.mjs";
 
 const tools = [{ command: "mosquitto_pub", package: "mosquitto-clients" }];
 
-export function provision() {
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  provisionPackages();
+  if (!process.argv.includes("--no-pulsar")) await provisionPulsar();
+}
+
+function provisionPackages() {
   const wanted = tools.filter(({ command }) => !isThere(command)).map((tool) => tool.package);
   if (wanted.length === 0 || !isThere("apt-get") || process.getuid?.() !== 0) return;
   process.stderr.write(`Installing ${wanted.join(", ")} ...\n`);
