@@ -1,3 +1,7 @@
+export * from "./event-binding.ts";
+export * from "./memory-admin.ts";
+export * from "./memory-broker.ts";
+export * from "./memory-client.ts";
 export * from "./message-id.ts";
 export type * from "./pulsar-admin.ts";
 export type * from "./pulsar-client.ts";
