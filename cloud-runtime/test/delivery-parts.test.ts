@@ -7,7 +7,7 @@ import { isExpired } from "../src/delivery/expiry.ts";
 import { RateLimit } from "../src/delivery/rate-limit.ts";
 import { ReadTurns } from "../src/delivery/read-turns.ts";
 import { retryDelayMs } from "../src/delivery/retry-ladder.ts";
-import { startCursor } from "../src/delivery/subscription-starts.ts";
+import { noCounts, startCursor } from "../src/delivery/subscription-starts.ts";
 import { TargetGates } from "../src/delivery/target-gate.ts";
 import { sampleEvent } from "./subscription-samples.ts";
 
@@ -74,8 +74,40 @@ describe("cursor tracker", () => {
     );
   });
 
+  it("counts damaged events where they stand, ahead of one that waits, and not again after a restart", () => {
+    const read = (tracker: CursorTracker, position: string): Tracked => ({
+      ...{ before: tracker.position, position, index: tracker.index, isSettled: false },
+    });
+    const start = { subscription: "s", topic: "t", startIndex: 0 };
+    const tracker = new CursorTracker({ ...start, cursor });
+    const waiting = read(tracker, "1");
+    tracker.take(waiting);
+    tracker.advance("1", 1);
+    const damaged = read(tracker, "2");
+    tracker.take(damaged);
+    tracker.settle(damaged, "damaged");
+    tracker.advance("2", 2);
+    const kept = tracker.cursor();
+    expect(kept).toMatchObject({
+      position: "0",
+      ahead: ["2"],
+      counts: { damaged: 1, filtered: 0 },
+    });
+    const later = new CursorTracker({ ...start, cursor: kept });
+    const again = read(later, "1");
+    later.take(again);
+    later.advance("1", 1);
+    expect(later.passRestored(read(later, "2"))).toBe(true);
+    later.advance("2", 2);
+    later.settle(again, "delivered");
+    expect(later.cursor()).toMatchObject({
+      ...{ position: "2", ahead: [] },
+      counts: { delivered: 1, damaged: 1, filtered: 0 },
+    });
+  });
+
   it("counts exactly what retention took, what was settled ahead of it left out", () => {
-    const counts = { delivered: 2, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0 };
+    const counts = { ...noCounts, delivered: 2 };
     const kept = { ...cursor, position: "0", ahead: ["2", "9"], counts };
     const tracker = new CursorTracker({
       subscription: "s",

@@ -27,7 +27,7 @@ const nothing: DeliveryCommit = {
 };
 
 function cursor(more: Partial<Cursor> = {}): Cursor {
-  const counts = { delivered: 1, filtered: 2, expired: 3, deadLettered: 4, trimmed: 5 };
+  const counts = { delivered: 1, filtered: 2, expired: 3, deadLettered: 4, trimmed: 5, damaged: 6 };
   return { subscription: "s1", topic, start: "0", position: "10", ahead: [], counts, ...more };
 }
 

@@ -80,6 +80,7 @@ export function testEventStoreContract(name: string, open: () => Promise<EventSt
         expect(again.watermark).toEqual(first.watermark);
         expect(idsOf(await readAll(store))).toEqual(["e1", "e2", "e3", "e4", "e5"]);
         expect((await store.ledger()).duplicates.agents).toBe(5);
+        expect((await store.ledger()).topics[topic]?.duplicates).toBe(5);
       });
 
       it("stores only what is new of an append that overlaps, in every topic of it", async () => {
@@ -204,6 +205,7 @@ export function testEventStoreContract(name: string, open: () => Promise<EventSt
         expect(await append(sampleEvent("a"), sampleEvent("d"))).toEqual({ stored: 1 });
         expect(idsOf(await readAll(store))).toEqual(["a", "b", "c", "d"]);
         expect((await store.ledger()).duplicates.direct).toBe(2);
+        expect((await store.ledger()).topics[topic]?.duplicates).toBe(2);
       });
 
       it("refuses the whole append when one event is known with other content", async () => {
@@ -296,6 +298,7 @@ export function testEventStoreContract(name: string, open: () => Promise<EventSt
         expect(error.details["cursor"]).toBe("c1");
         expect(idsOf(await readAll(store))).toEqual(["a"]);
         expect((await store.ledger()).duplicates.replicated).toBe(1);
+        expect((await store.ledger()).topics[topic]?.duplicates).toBe(1);
         const inHand = await Promise.allSettled([
           replicated("c1", "c2", ["b"]),
           replicated("c1", "c2", ["b"]),

@@ -13,7 +13,10 @@ export interface LedgerPorts {
   readonly dispatcher: Dispatcher;
 }
 
-/** `GET /v1/ledger`: stored = from agents + direct + replicated in, per topic; and each subscription's balance. */
+/**
+ * `GET /v1/ledger`: per topic stored = from agents + direct + replicated in, and stored = readable + trimmed + the damaged that
+ * retention has not taken; and each subscription's balance.
+ */
 export function registerLedgerRoutes(app: FastifyInstance, ports: LedgerPorts): void {
   app.get("/v1/ledger", async (request) => {
     const principal = principalOf(request);

@@ -112,6 +112,7 @@ export class StreamTail {
       this.#grown.delete(topic);
       const page = await this.#read(topic);
       this.#positions.set(topic, page.next);
+      if (page.damaged) this.#grown.add(topic);
       if (page.events.length === 0) continue;
       this.#grown.add(topic);
       await this.#write(this.#encode(page.events));

@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { unknownTopic } from "../ingress/topic-admission.ts";
 import type { Metadata } from "../metadata/metadata.ts";
-import type { EventStore } from "../store/event-store.ts";
+import type { EventStore, Page, Position } from "../store/event-store.ts";
 import { assertMaySubscribe, assertOperator, principalOf } from "./access.ts";
 import { eventPage } from "./event-page.ts";
 
@@ -15,6 +15,7 @@ export interface ReadingPorts {
 }
 
 const pageBytesMax = 4 * 1024 * 1024;
+const damagedPagesMax = 100;
 const readQuery = z.object({
   after: z.string().min(1).max(200).default("earliest"),
   limit: z.coerce.number().int().min(1).max(1_000).default(100),
@@ -43,16 +44,10 @@ export function registerTopicRoutes(app: FastifyInstance, ports: ReadingPorts): 
     assertMaySubscribe(principal, topic);
     assertKnown(ports.metadata, principal, topic);
     const { after, limit } = readQuery.parse(request.query);
-    const page = await ports.store.read(topic, after, {
-      countMax: limit,
-      bytesMax: pageBytesMax,
-    });
-    return reply.type("application/json").send(
-      eventPage(
-        page.events.map(({ entry }) => entry.event),
-        { next: page.next },
-      ),
-    );
+    const { page, damaged } = await readOver(ports.store, topic, { after, limit });
+    const fields = { next: page.next, ...(damaged > 0 && { damaged }) };
+    const events = page.events.map(({ entry }) => entry.event);
+    return reply.type("application/json").send(eventPage(events, fields));
   });
 
   app.put<TopicParams>("/v1/topics/:topic", async (request, reply) => {
@@ -63,6 +58,22 @@ export function registerTopicRoutes(app: FastifyInstance, ports: ReadingPorts): 
     await ports.metadata.putTopic(spec);
     return reply.send(spec);
   });
+}
+
+/** An empty page means to clients that nothing follows: where the disk spoilt events, it is read on behind them. */
+async function readOver(
+  store: EventStore,
+  topic: string,
+  { after, limit }: { after: Position; limit: number },
+): Promise<{ page: Page; damaged: number }> {
+  const bounds = { countMax: limit, bytesMax: pageBytesMax };
+  let page = await store.read(topic, after, bounds);
+  let damaged = 0;
+  for (let passed = 0; page.damaged && passed < damagedPagesMax; passed += 1) {
+    damaged += page.damaged.length;
+    page = await store.read(topic, page.next, bounds);
+  }
+  return { page, damaged };
 }
 
 /** Permission was asked before: a name that the token may not read looks the same whether it exists or not. */

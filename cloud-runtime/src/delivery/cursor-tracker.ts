@@ -3,7 +3,7 @@ import type { Cursor, DeliveryCounts } from "../store/delivery-store.ts";
 import { Fifo } from "./fifo.ts";
 
 /** How an event was settled; "filtered" is not among them: it is derived from the range that was read. */
-export type Settlement = "delivered" | "expired" | "deadLettered" | "trimmed";
+export type Settlement = "delivered" | "expired" | "deadLettered" | "trimmed" | "damaged";
 
 export interface Tracked {
   /** The position before this event: reading after it gives this event. */
@@ -25,7 +25,7 @@ export interface TrackerStart {
 /**
  * A subscription's place in one topic. It remembers the events in hand in reading order, so that the cursor never passes one
  * that is not settled. Every event between start and reading place is accounted for by its index: what was not delivered,
- * expired, dead-lettered, trimmed or is in hand was filtered. So the ledger balances by construction.
+ * expired, dead-lettered, trimmed, damaged or is in hand was filtered. So the ledger balances by construction.
  */
 export class CursorTracker {
   readonly #start: TrackerStart;
@@ -39,13 +39,12 @@ export class CursorTracker {
 
   constructor(start: TrackerStart) {
     const { cursor } = start;
-    const { delivered, filtered, expired, deadLettered, trimmed } = cursor.counts;
+    const { filtered, ...counts } = cursor.counts;
     this.#start = start;
     this.#restored = new Set(cursor.ahead);
-    this.#counts = { delivered, expired, deadLettered, trimmed };
+    this.#counts = counts;
     this.#position = cursor.position;
-    const settled = delivered + filtered + expired + deadLettered + trimmed;
-    this.#index = start.startIndex + settled - cursor.ahead.length;
+    this.#index = start.startIndex + filtered + sumOf(counts) - cursor.ahead.length;
   }
 
   /** Where to read on. */
@@ -127,17 +126,13 @@ export class CursorTracker {
   counts(): DeliveryCounts {
     const settledIndex = this.#inHand.peek()?.index ?? this.#index;
     const settled = settledIndex - this.#start.startIndex + this.#aheadCount + this.#restored.size;
-    const { delivered, expired, deadLettered, trimmed } = this.#counts;
-    const filtered = settled - delivered - expired - deadLettered - trimmed;
-    return { delivered, filtered, expired, deadLettered, trimmed };
+    return { ...this.#counts, filtered: settled - sumOf(this.#counts) };
   }
 
   /** What happened to all that was read so far, beyond the cursor too; the events in hand are not part of it. */
   liveCounts(): DeliveryCounts {
-    const { delivered, expired, deadLettered, trimmed } = this.#counts;
     const read = this.#index - this.#start.startIndex + this.#restored.size;
-    const filtered = read - this.unsettledCount - delivered - expired - deadLettered - trimmed;
-    return { delivered, filtered, expired, deadLettered, trimmed };
+    return { ...this.#counts, filtered: read - this.unsettledCount - sumOf(this.#counts) };
   }
 
   cursor(): Cursor {
@@ -148,4 +143,9 @@ export class CursorTracker {
     const position = this.#inHand.peek()?.before ?? this.#position;
     return { subscription, topic, start: cursor.start, position, ahead, counts: this.counts() };
   }
+}
+
+function sumOf(counts: Readonly<Record<Settlement, number>>): number {
+  const { delivered, expired, deadLettered, trimmed, damaged } = counts;
+  return delivered + expired + deadLettered + trimmed + damaged;
 }

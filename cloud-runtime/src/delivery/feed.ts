@@ -137,6 +137,23 @@ export class Feed implements Matchable {
     this.#becomeFull();
   }
 
+  /** Stored events that do not read back: settled as such where they stand, so that what waits before them is not passed. */
+  #passDamaged(positions: readonly Position[]): void {
+    const { tracker, owner } = this.#options;
+    for (const position of positions) {
+      const event = {
+        ...{ before: tracker.position, position },
+        ...{ index: tracker.index, isSettled: false },
+      };
+      if (!tracker.passRestored(event)) {
+        tracker.take(event);
+        tracker.settle(event, "damaged");
+      }
+      tracker.advance(position, event.index + 1);
+    }
+    owner.settledApart(this);
+  }
+
   /** Events in order from its place on, filtered here. False when it is full; its place is then before the first not taken. */
   consumeAll(events: readonly StoredEvent[]): boolean {
     for (const stored of events) if (!this.#consume(stored)) return false;
@@ -159,8 +176,8 @@ export class Feed implements Matchable {
 
   #consume(stored: StoredEvent): boolean {
     const { tracker } = this.#options;
-    const place = { before: tracker.position, index: tracker.index };
     const { position } = stored;
+    const place = { before: tracker.position, index: tracker.index };
     const isPassed = tracker.passRestored({ ...place, position, isSettled: false });
     const isTaken =
       isPassed || !this.filter.matches(stored.entry.event) || this.take(stored, place);
@@ -177,6 +194,10 @@ export class Feed implements Matchable {
       }
       const page = await this.#read();
       if (!page || !this.#isCatchingUp()) continue;
+      if (page.damaged) {
+        this.#passDamaged(page.damaged);
+        continue;
+      }
       if (!this.consumeAll(page.events)) {
         this.#becomeFull();
         return;

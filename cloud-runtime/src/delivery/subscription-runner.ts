@@ -1,13 +1,14 @@
 import { MeshError, type Chance, type Clock, type Timer } from "@fleetmesh/core";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Subscription } from "../metadata/metadata.ts";
-import type { DeliveryRecord, PendingRetry } from "../store/delivery-store.ts";
+import type { PendingRetry } from "../store/delivery-store.ts";
 import type { EventStore, StoredEvent } from "../store/event-store.ts";
 import type { DeliveryOutcome, Target } from "../target/target.ts";
 import type { Settlement } from "./cursor-tracker.ts";
 import { deadLetterOf } from "./dead-letter.ts";
 import { DeliveryItem } from "./delivery-item.ts";
 import type { DeliveryJournal } from "./delivery-journal.ts";
+import { isRecorded, recordOf } from "./delivery-record.ts";
 import { DeliveryWindow } from "./delivery-window.ts";
 import { isExpired } from "./expiry.ts";
 import type { Feed, FeedOwner } from "./feed.ts";
@@ -284,27 +285,12 @@ export class SubscriptionRunner implements FeedOwner {
 
   /** One event is over, for good: cursor, record and lane move together. */
   #finish(item: DeliveryItem, settlement: Settlement): void {
-    const { journal } = this.#options;
+    const { journal, clock } = this.#options;
     if (item.attempts.length > 0) journal.retryDone(item);
-    if (settlement !== "trimmed") journal.record(this.#recordOf(item, settlement));
+    if (isRecorded(settlement)) journal.record(recordOf(item, settlement, clock));
     item.feed?.settle(item, settlement);
     this.#moved(item);
     this.#lanes.release(item);
-  }
-
-  #recordOf(item: DeliveryItem, settlement: Exclude<Settlement, "trimmed">): DeliveryRecord {
-    const { clock } = this.#options;
-    const durationMs =
-      settlement === "expired" ? 0 : Math.round(clock.monotonicMs() - item.attemptStartMs);
-    return {
-      subscription: item.subscription,
-      topic: item.topic,
-      position: item.position,
-      outcome: settlement === "deadLettered" ? "dead-lettered" : settlement,
-      attempts: item.attempts.length + (settlement === "delivered" ? 1 : 0),
-      atMs: Math.round(clock.wallMs()),
-      durationMs,
-    };
   }
 
   #moved(item: DeliveryItem): void {
@@ -353,9 +339,9 @@ export class SubscriptionRunner implements FeedOwner {
     const { store, clock } = this.#options;
     void store
       .read(item.topic, item.before, { countMax: 1, bytesMax: 1 })
-      .then(({ events: [stored] }) => {
+      .then(({ events: [stored], damaged }) => {
         if (stored?.position !== item.position) {
-          this.#finish(item, "trimmed");
+          this.#finish(item, damaged?.includes(item.position) ? "damaged" : "trimmed");
           return;
         }
         item.load(stored);

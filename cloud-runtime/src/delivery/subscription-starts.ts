@@ -12,11 +12,13 @@ export interface Starts {
 }
 
 export function totalOf(counts: DeliveryCounts): number {
-  const { delivered, filtered, expired, deadLettered, trimmed } = counts;
-  return delivered + filtered + expired + deadLettered + trimmed;
+  const { delivered, filtered, expired, deadLettered, trimmed, damaged } = counts;
+  return delivered + filtered + expired + deadLettered + trimmed + damaged;
 }
 
-export const noCounts = { delivered: 0, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0 };
+export const noCounts: DeliveryCounts = {
+  ...{ delivered: 0, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0, damaged: 0 },
+};
 
 /** Where a subscription begins in each topic that exists now and is not in `known`. */
 export async function startsOf(

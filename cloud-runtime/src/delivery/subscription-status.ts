@@ -1,10 +1,10 @@
 import { compileTopicPattern } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
 import type { EventStore } from "../store/event-store.ts";
-import { noCounts } from "./subscription-starts.ts";
+import { noCounts, totalOf } from "./subscription-starts.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 
-/** A subscription's books since its start: matchable = the five ways to be settled + pending + difference, which is 0. */
+/** A subscription's books since its start: matchable = the ways to be settled + pending + difference, which is 0. */
 export interface SubscriptionBooks {
   readonly id: string;
   /** The topic or pattern that it takes. */
@@ -15,6 +15,8 @@ export interface SubscriptionBooks {
   readonly expired: number;
   readonly deadLettered: number;
   readonly trimmed: number;
+  /** Stored, and not readable any more when its turn came. */
+  readonly damaged: number;
   readonly pending: number;
   readonly difference: number;
 }
@@ -29,6 +31,7 @@ export interface SubscriptionStatus {
   readonly expired: number;
   readonly deadLettered: number;
   readonly trimmed: number;
+  readonly damaged: number;
   readonly lastError: string | undefined;
 }
 
@@ -58,9 +61,9 @@ export async function booksOf(
     sum.expired += counts.expired;
     sum.deadLettered += counts.deadLettered;
     sum.trimmed += counts.trimmed;
+    sum.damaged += counts.damaged;
   }
-  const { delivered, filtered, expired, deadLettered, trimmed } = sum;
-  const accounted = delivered + filtered + expired + deadLettered + trimmed + pending;
+  const accounted = totalOf(sum) + pending;
   const { id, topic } = subscription;
   return { id, topic, matchable, ...sum, pending, difference: matchable - accounted };
 }
@@ -71,9 +74,9 @@ export async function statusOf(
   subscription: Subscription,
 ): Promise<SubscriptionStatus> {
   const books = await booksOf(dispatcher, store, subscription);
-  const { delivered, filtered, expired, deadLettered, trimmed, pending } = books;
+  const { delivered, filtered, expired, deadLettered, trimmed, damaged, pending } = books;
   const { state, stateReason } = subscription;
   const lastError = dispatcher.runner(subscription.id)?.lastError;
-  const counts = { delivered, filtered, expired, deadLettered, trimmed };
+  const counts = { delivered, filtered, expired, deadLettered, trimmed, damaged };
   return { state, stateReason, lag: pending, ...counts, lastError };
 }

@@ -112,6 +112,10 @@ export class TopicReader {
       const from = this.#position;
       const page = await this.#read();
       if (page === undefined) continue;
+      if (page.damaged) {
+        this.#sendAllAway();
+        continue;
+      }
       // All members left and others came while the page was read: it is not the one that is wanted now.
       if (from !== this.#position) {
         this.#hasGrown = true;
@@ -128,14 +132,18 @@ export class TopicReader {
       return await this.#store.read(this.topic, this.#position, readLimit);
     } catch (error) {
       if (!MeshError.is(error, "STORE_UNAVAILABLE") && !MeshError.is(error, "STOPPING")) {
-        // Trimmed or damaged: each feed finds its own way on.
-        for (const feed of this.#members.members()) feed.sentAway();
+        this.#sendAllAway();
         return undefined;
       }
       this.#hasGrown = true;
       await sleep(this.#clock, storeRetryMs, this.#stopping.signal);
       return undefined;
     }
+  }
+
+  /** Trimmed or damaged: each feed finds its own way on. */
+  #sendAllAway(): void {
+    for (const feed of this.#members.members()) feed.sentAway();
   }
 
   #handOut(events: readonly StoredEvent[]): void {

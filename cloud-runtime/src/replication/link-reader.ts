@@ -50,7 +50,7 @@ export class LinkReader {
       position = page.next;
       if (events.length > 0)
         return { events, next: position, hasMore: await this.#hasMore(topic, position) };
-      if (page.events.length > 0) {
+      if (page.events.length > 0 || page.damaged) {
         passed += 1;
         continue;
       }

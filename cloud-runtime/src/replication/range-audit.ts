@@ -38,7 +38,8 @@ export async function sealRange(store: EventStore, range: RangeRequest): Promise
       }
       if (event.position === range.until) return seal(sum, count, true);
     }
-    if (page.events.length === 0) return seal(sum, count, true);
+    if (page.damaged?.includes(range.until)) return seal(sum, count, true);
+    if (page.events.length === 0 && !page.damaged) return seal(sum, count, true);
     position = page.next;
     if (position === range.until) return seal(sum, count, true);
   }

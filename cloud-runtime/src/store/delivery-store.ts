@@ -8,6 +8,8 @@ export interface DeliveryCounts {
   readonly expired: number;
   readonly deadLettered: number;
   readonly trimmed: number;
+  /** The store could not read them back any more. */
+  readonly damaged: number;
 }
 
 /** A subscription's place in one topic: everything up to `position` is settled, and beyond it what `ahead` lists. */

@@ -83,6 +83,8 @@ export interface Page {
   readonly events: readonly StoredEvent[];
   /** Where to go on; equals the given position when nothing followed. */
   readonly next: Position;
+  /** The events that come next and do not read back any more. A page has events or these, never both; `next` is behind them. */
+  readonly damaged?: readonly Position[] | undefined;
 }
 
 export interface ReadLimit {
@@ -118,6 +120,12 @@ export interface StoreLedger {
         readonly replicated: number;
         readonly stored: number;
         readonly trimmed: number;
+        /** Events that came again and were not stored again. */
+        readonly duplicates: number;
+        /** Found by a reader not to read back, each once for ever. */
+        readonly damaged: number;
+        /** stored = readable + trimmed + those of the damaged that retention has not taken. */
+        readonly readable: number;
       }
     >
   >;
@@ -143,6 +151,8 @@ export interface StoreLedger {
  * - Order: within one topic, reading gives events in the order in which appends were made durable; appends of one agent and
  *   class keep their sequence order.
  * - Retention trims from the head of a topic only; reading below it is POSITION_TRIMMED with details.earliest.
+ * - What was stored and does not read back any more is passed over as a page of its own (`damaged`), never in silence, and only
+ *   after the ledger has it durably; each event is counted once, however many read there.
  *
  * Errors: STORE_UNAVAILABLE (disk full, read-only: nothing stored, recovers by itself), EVENT_CONFLICT, LINK_BEHIND with
  * details.cursor, POSITION_TRIMMED, POSITION_INVALID, STOPPING.

@@ -72,6 +72,8 @@ function gauge(registry: Registry, name: string, help: string): Gauge {
   return new Gauge({ name, help, registers: [registry] });
 }
 
+type TopicCounts = StoreLedger["topics"][string];
+
 /** Numbers the store keeps durably, read at the scrape: a restart does not set them back. */
 function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>): void {
   const registers = [registry];
@@ -90,30 +92,31 @@ function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>
       }
     },
   });
-  new Counter({
-    name: "fleetmesh_events_trimmed_total",
-    help: "Events dropped by retention.",
-    labelNames: ["topic"],
-    registers,
-    async collect() {
-      const { topics } = await ledger();
-      this.reset();
-      for (const [topic, counts] of Object.entries(topics)) this.inc({ topic }, counts.trimmed);
-    },
-  });
-  new Counter({
-    name: "fleetmesh_events_duplicate_total",
-    help: "Resends recognised and not stored twice.",
-    labelNames: ["from"],
-    registers,
-    async collect() {
-      const { duplicates } = await ledger();
-      this.reset();
-      this.inc({ from: "agents" }, duplicates.agents);
-      this.inc({ from: "direct" }, duplicates.direct);
-      this.inc({ from: "regions" }, duplicates.replicated);
-    },
-  });
+  const perTopic = (name: string, help: string, countOf: (counts: TopicCounts) => number): void => {
+    new Counter({
+      ...{ name, help, labelNames: ["topic"], registers },
+      async collect() {
+        const { topics } = await ledger();
+        this.reset();
+        for (const [topic, counts] of Object.entries(topics)) this.inc({ topic }, countOf(counts));
+      },
+    });
+  };
+  perTopic(
+    "fleetmesh_events_trimmed_total",
+    "Events dropped by retention.",
+    ({ trimmed }) => trimmed,
+  );
+  perTopic(
+    "fleetmesh_events_damaged_total",
+    "Stored events that the disk does not give back any more, found by a reader.",
+    ({ damaged }) => damaged,
+  );
+  perTopic(
+    "fleetmesh_events_duplicate_total",
+    "Resends recognised and not stored twice.",
+    ({ duplicates }) => duplicates,
+  );
   new Counter({
     name: "fleetmesh_events_lost_at_edge_total",
     help: "Sequences that agents reported as gaps, by reason.",

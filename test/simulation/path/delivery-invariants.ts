@@ -51,26 +51,27 @@ export class DeliveryInvariants {
     books: SubscriptionBooks,
     of: { stored: readonly StoredEvent[]; matching: readonly StoredEvent[] },
   ): void {
-    const { id, matchable, filtered, delivered, expired, deadLettered, trimmed } = books;
+    const { id, matchable, filtered, delivered, expired, deadLettered, trimmed, damaged } = books;
     same(`${id}: matchable`, matchable, of.stored.length);
     same(`${id}: filtered`, filtered, of.stored.length - of.matching.length);
     same(`${id}: settled`, delivered + expired + deadLettered + trimmed, of.matching.length);
     same(`${id}: nothing is trimmed`, trimmed, 0);
+    same(`${id}: nothing is damaged`, damaged, 0);
   }
 
   /** At rest the durable cursors say what the live books say: a crash now would repeat nothing. */
   async #checkCursors(books: SubscriptionBooks): Promise<void> {
     const { deliveries, events } = this.#runtime.store;
     const { id } = books;
-    const sum = { delivered: 0, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0 };
+    const sum = { delivered: 0, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0, damaged: 0 };
     for (const { topic, position, ahead, counts } of await deliveries.cursors(id)) {
       const { latest } = await events.bounds(topic);
       same(`${id}: the durable cursor of ${topic}`, position, latest);
       same(`${id}: settled ahead of the cursor of ${topic}`, ahead, []);
       for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += counts[name];
     }
-    const { delivered, filtered, expired, deadLettered, trimmed } = books;
-    const live = { delivered, filtered, expired, deadLettered, trimmed };
+    const { delivered, filtered, expired, deadLettered, trimmed, damaged } = books;
+    const live = { delivered, filtered, expired, deadLettered, trimmed, damaged };
     same(`${id}: the durable counts`, sum, live);
     const letters = await deliveries.deadLetters({ subscription: id, limit: 1e6 });
     same(`${id}: dead letters as counted`, letters.length, deadLettered);

@@ -109,6 +109,7 @@ export class MemoryEventStore implements EventStore {
     return this.#commits.submit(() => {
       const progress = progressOf(this.#watermarks.get(key) ?? emptyWatermark, spans);
       this.#duplicates.agents += progress.duplicates;
+      if (progress.duplicates > 0) this.#countRepeats(append, progress.known);
       if (progress.outcome === "stored") {
         this.#watermarks.set(key, progress.watermark);
         this.#storeRuns(append, progress);
@@ -123,7 +124,9 @@ export class MemoryEventStore implements EventStore {
     return this.#commits.submit(() => {
       const fresh = this.#window.judge(identities);
       this.#duplicates.direct += events.length - fresh.length;
-      this.#topic(topic).counts.direct += fresh.length;
+      const { counts } = this.#topic(topic);
+      counts.direct += fresh.length;
+      counts.duplicates += events.length - fresh.length;
       const origin = { region: this.#options.region };
       for (const index of fresh) {
         this.#window.remember(...(identities[index] as Identity));
@@ -140,7 +143,10 @@ export class MemoryEventStore implements EventStore {
     return this.#commits.submit(() => {
       const cursor = this.#links.get(key);
       if (cursor !== append.cursorBefore) {
-        if (cursor === append.cursorAfter) this.#duplicates.replicated += append.entries.length;
+        if (cursor === append.cursorAfter) {
+          this.#duplicates.replicated += append.entries.length;
+          this.#topic(append.topic).counts.duplicates += append.entries.length;
+        }
         throw new MeshError("LINK_BEHIND", `The cursor of ${append.topic} is elsewhere`, {
           details: { cursor },
         });
@@ -204,7 +210,7 @@ export class MemoryEventStore implements EventStore {
     return this.#ask(() => {
       const topics: Record<string, StoreLedger["topics"][string]> = {};
       for (const [name, { counts, stored, trimmed }] of this.#topics)
-        topics[name] = { ...counts, stored, trimmed };
+        topics[name] = { ...counts, stored, trimmed, damaged: 0, readable: stored - trimmed };
       const { duplicates, gaps } = { duplicates: this.#duplicates, gaps: this.#gaps };
       const rejected = this.#rejectedCount;
       return { topics, duplicates: { ...duplicates }, rejected, gaps: { ...gaps } };
@@ -240,6 +246,15 @@ export class MemoryEventStore implements EventStore {
     for (const reason of ["evicted", "expired", "damaged"] as const)
       this.#gaps[reason] += progress.added[reason];
     this.#watchers.tell([...grown]);
+  }
+
+  #countRepeats({ runs }: AgentAppend, known: number): void {
+    for (const run of runs) {
+      if (run.kind !== "events") continue;
+      for (const { topic, sequence } of run.entries) {
+        if (sequence <= known) this.#topic(topic).counts.duplicates += 1;
+      }
+    }
   }
 
   #reject(record: RejectedRecord): void {

@@ -27,7 +27,7 @@ export interface Found {
 /** One topic's log in memory. */
 export class MemoryTopic {
   readonly topic: string;
-  readonly counts = { fromAgents: 0, direct: 0, replicated: 0 };
+  readonly counts = { fromAgents: 0, direct: 0, replicated: 0, duplicates: 0 };
   #kept: Kept[] = [];
   #trimmed = 0;
   #bytes = 0;

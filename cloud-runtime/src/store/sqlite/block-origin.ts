@@ -1,4 +1,4 @@
-import { classOfRank } from "@fleetmesh/core";
+import { classOfRank, MeshError } from "@fleetmesh/core";
 import { z } from "zod";
 import type { Origin } from "../event-store.ts";
 
@@ -16,13 +16,13 @@ const replicatedMeta = z.object({
 });
 const anyMeta = z.union([agentMeta, replicatedMeta]);
 
-/** Where the events of a stored block came from, by index: `meta` is null for a direct publisher's. */
+/** Where the events of a stored block came from, by index: `meta` is null for a direct publisher's. Throws BLOCK_DAMAGED. */
 export function originsOf(meta: string | null, region: string): (index: number) => Origin {
   if (meta === null) {
     const direct = { region };
     return () => direct;
   }
-  const known = anyMeta.parse(JSON.parse(meta));
+  const known = parseMeta(meta);
   if ("origins" in known) {
     const { origins, indexes, positions } = known;
     return (index) => ({
@@ -33,4 +33,14 @@ export function originsOf(meta: string | null, region: string): (index: number) 
   const { agentId, epoch, rank } = known;
   const agent = { region, agentId, epoch, eventClass: classOfRank(rank) };
   return () => agent;
+}
+
+function parseMeta(meta: string): z.infer<typeof anyMeta> {
+  try {
+    return anyMeta.parse(JSON.parse(meta));
+  } catch (cause) {
+    throw new MeshError("BLOCK_DAMAGED", "Where a block's events came from does not read back", {
+      cause,
+    });
+  }
 }

@@ -25,7 +25,8 @@ export class DeliveryWriter {
     this.#db = db;
     this.#options = options;
     this.#upsertCursor = db.prepare(
-      "INSERT OR REPLACE INTO cursor VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      `INSERT OR REPLACE INTO cursor (subscription, topic, start, position, delivered, filtered, expired, dead_lettered,
+         trimmed, damaged, ahead) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#upsertRetry = db.prepare("INSERT OR REPLACE INTO retry VALUES (?, ?, ?, ?, ?, ?)");
     this.#deleteRetry = db.prepare(

@@ -62,6 +62,8 @@ export class EventWriter {
     const progress = progressOf(known ?? emptyWatermark, op.spans);
     const { outcome, watermark } = progress;
     this.#counters.add("duplicates.agents", progress.duplicates);
+    if (outcome === "duplicate")
+      for (const block of op.blocks) this.topics.repeated(block.topic, block.count);
     if (outcome !== "stored") return { kind: "agent", outcome, watermark, stored: [] };
     const meta = JSON.stringify({ agentId, epoch, rank });
     const stored = this.#storeBlocks(op, { progress, nowMs, meta });
@@ -79,7 +81,9 @@ export class EventWriter {
 
   direct(op: DirectOp, nowMs: number): StoreResult {
     const kept = this.#window.take(op.identities);
-    this.#counters.add("duplicates.direct", op.block.count - kept.length);
+    const repeated = op.block.count - kept.length;
+    this.#counters.add("duplicates.direct", repeated);
+    this.topics.repeated(op.block.topic, repeated);
     const block = cutBlock(op.block, kept);
     const first = block ? this.topics.append(block, "direct", { nowMs, meta: null }) : 0;
     return { kind: "direct", first, kept };
@@ -89,7 +93,10 @@ export class EventWriter {
     const row = this.#selectLink.get(op.originRegion, op.topic) as { cursor: string } | undefined;
     const cursor = row?.cursor;
     if (cursor !== op.before) {
-      if (cursor === op.after) this.#counters.add("duplicates.replicated", op.count);
+      if (cursor === op.after) {
+        this.#counters.add("duplicates.replicated", op.count);
+        this.topics.repeated(op.topic, op.count);
+      }
       throw new MeshError("LINK_BEHIND", `The cursor of ${op.topic} is elsewhere`, {
         details: { cursor },
       });
@@ -144,6 +151,7 @@ export class EventWriter {
     const stored: StoredBlock[] = [];
     for (const block of op.blocks) {
       const fresh = isWhole ? block : cutBlock(block, indexesAbove(block, progress.known));
+      this.topics.repeated(block.topic, block.count - (fresh?.count ?? 0));
       if (!fresh) continue;
       const first = this.topics.append(fresh, "fromAgents", { nowMs, meta });
       stored.push({ topic: block.topic, first, skipped: block.count - fresh.count });

@@ -56,6 +56,15 @@ const migrations: readonly string[] = [
   );
   CREATE INDEX record_at ON record (topic, high, low);
   `,
+  `
+  ALTER TABLE topic ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE topic ADD COLUMN duplicates INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE cursor ADD COLUMN damaged INTEGER NOT NULL DEFAULT 0;
+  -- Blocks that readers found damaged, as long as they are kept: the row is what makes the count of the topic rise only once.
+  CREATE TABLE damaged (
+    topic_id INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (topic_id, first)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 const schemaVersion = migrations.length;

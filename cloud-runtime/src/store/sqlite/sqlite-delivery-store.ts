@@ -118,13 +118,20 @@ export class SqliteDeliveryStore implements DeliveryStore {
 }
 
 function cursorRow({ subscription, topic, start, position, ahead, counts: c }: Cursor): CursorRow {
-  const counts = [c.delivered, c.filtered, c.expired, c.deadLettered, c.trimmed] as const;
+  const counts = [
+    c.delivered,
+    c.filtered,
+    c.expired,
+    c.deadLettered,
+    c.trimmed,
+    c.damaged,
+  ] as const;
   return { subscription, topic, start, position, counts, ahead: encodeAhead(ahead) };
 }
 
 function cursorOf({ counts: c, ahead, ...row }: CursorRow): Cursor {
-  const [delivered, filtered, expired, deadLettered, trimmed] = c;
-  const counts = { delivered, filtered, expired, deadLettered, trimmed };
+  const [delivered, filtered, expired, deadLettered, trimmed, damaged] = c;
+  const counts = { delivered, filtered, expired, deadLettered, trimmed, damaged };
   return { ...row, counts, ahead: decodeAhead(ahead) };
 }
 

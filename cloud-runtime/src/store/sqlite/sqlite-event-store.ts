@@ -38,6 +38,8 @@ export class SqliteEventStore implements EventStore {
   readonly name = "event store (sqlite)";
   readonly #engine: StoreEngine;
   readonly #region: string;
+  /** Damaged blocks that the ledger has, by topic and ordinal: a reader that comes again costs no commit. */
+  readonly #countedDamage = new Set<string>();
 
   constructor(engine: StoreEngine) {
     this.#engine = engine;
@@ -120,7 +122,7 @@ export class SqliteEventStore implements EventStore {
     if (this.#engine.tail.read(topic, from, page))
       return { events: page.events, next: positionOf(from + page.events.length) };
     const rows = await this.#engine.ask("blocks", { topic, after: from, ...limit });
-    return this.#pageOf(topic, { from, rows, page });
+    return this.#pageOf(topic, { from, rows, page, countMax: limit.countMax });
   }
 
   async bounds(topic: string): Promise<TopicBounds> {
@@ -185,39 +187,73 @@ export class SqliteEventStore implements EventStore {
     this.#engine.ends.grow(topic, first + entries.length - 1);
   }
 
-  #pageOf(
-    topic: string,
-    { from, rows, page }: { from: number; rows: readonly BlockRow[]; page: PageCollector },
-  ): Page {
+  async #pageOf(topic: string, { from, rows, page, countMax }: BlocksRead): Promise<Page> {
     // Retention may have passed the position since the check: what is gone must be said, never skipped in silence.
     const { trimmed, stored } = this.#engine.ends.of(topic);
     const gone = Math.max(trimmed, (rows[0]?.first ?? 0) - 1);
     ordinalAfter(topic, positionOf(from), { trimmed: gone, stored });
     let last = from;
     for (const row of rows) {
+      const end = row.first + row.count - 1;
+      if (end <= last) continue;
       const block = this.#readable(topic, row);
-      const originOf = originsOf(row.meta, this.#region);
-      for (let index = Math.max(0, last + 1 - row.first); index < (block?.count ?? 0); index += 1) {
-        const entry = block?.entry(index);
-        if (!entry || !page.add(row.first + index, entry, originOf(index)))
+      if (!block) {
+        if (page.events.length > 0) break;
+        return this.#damagedPage(row, { from: last, to: Math.min(end, last + countMax) });
+      }
+      for (let index = Math.max(0, last + 1 - row.first); index < row.count; index += 1) {
+        if (!page.add(row.first + index, block.entry(index), block.originOf(index)))
           return { events: page.events, next: positionOf(row.first + index - 1) };
       }
-      last = Math.max(last, row.first + row.count - 1);
+      last = end;
     }
     return { events: page.events, next: positionOf(last) };
   }
 
-  /** A block that does not read back is passed over, loudly: one bad sector must not end a topic for all its readers. */
-  #readable(topic: string, row: BlockRow): BlockReader | undefined {
+  /** A block that does not read back is passed over: one bad sector must not end a topic for all its readers. */
+  #readable(topic: string, row: BlockRow): StoredBlockReader | undefined {
     try {
-      return new BlockReader(row.body);
+      const block = new BlockReader(row.body);
+      if (block.count !== row.count)
+        throw new MeshError(
+          "BLOCK_DAMAGED",
+          `${block.count} events where ${row.count} were stored`,
+        );
+      const originOf = originsOf(row.meta, this.#region);
+      return { entry: (index) => block.entry(index), originOf };
     } catch (error) {
       if (!MeshError.is(error, "BLOCK_DAMAGED")) throw error;
       const facts = { topic, first: row.first, count: row.count, err: error };
-      this.#engine.options.logger.error(facts, "A stored block is damaged and is passed over.");
+      if (!this.#countedDamage.has(`${topic}/${row.first}`))
+        this.#engine.options.logger.error(facts, "A stored block is damaged and is passed over.");
       return undefined;
     }
   }
+
+  /** Nobody reads past damage before the ledger has it durably. */
+  async #damagedPage(row: BlockRow, range: { from: number; to: number }): Promise<Page> {
+    const { topic, first, count } = row;
+    const known = `${topic}/${first}`;
+    if (!this.#countedDamage.has(known)) {
+      await this.#engine.submit({ kind: "damaged", topic, first, count }, 64);
+      this.#countedDamage.add(known);
+    }
+    const damaged: Position[] = [];
+    for (let at = range.from + 1; at <= range.to; at += 1) damaged.push(positionOf(at));
+    return { events: [], damaged, next: positionOf(range.to) };
+  }
+}
+
+interface BlocksRead {
+  readonly from: number;
+  readonly rows: readonly BlockRow[];
+  readonly page: PageCollector;
+  readonly countMax: number;
+}
+
+interface StoredBlockReader {
+  readonly entry: (index: number) => BlockEntry;
+  readonly originOf: (index: number) => Origin;
 }
 
 function expect<Kind extends StoreResult["kind"]>(

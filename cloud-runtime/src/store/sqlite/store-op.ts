@@ -57,6 +57,7 @@ export interface CursorRow {
     expired: number,
     deadLettered: number,
     trimmed: number,
+    damaged: number,
   ];
   readonly ahead: Uint8Array;
 }
@@ -125,6 +126,14 @@ export interface TrimOp {
   readonly bytesMax: number;
 }
 
+/** A block that a reader could not read back. */
+export interface DamagedOp {
+  readonly kind: "damaged";
+  readonly topic: string;
+  readonly first: number;
+  readonly count: number;
+}
+
 /** Bounds everything else that grows: rejected events, delivery records, settled dead letters. */
 export interface TidyOp {
   readonly kind: "tidy";
@@ -132,7 +141,7 @@ export interface TidyOp {
 }
 
 export type StoreOp =
-  AgentOp | DirectOp | ReplicatedOp | DeliverOp | ForgetOp | SettleOp | TrimOp | TidyOp;
+  AgentOp | DirectOp | ReplicatedOp | DeliverOp | ForgetOp | SettleOp | TrimOp | DamagedOp | TidyOp;
 
 export interface StoredBlock {
   readonly topic: string;

@@ -26,6 +26,9 @@ export interface LedgerRows {
     readonly fromAgents: number;
     readonly direct: number;
     readonly replicated: number;
+    readonly duplicates: number;
+    readonly damaged: number;
+    readonly readable: number;
   }[];
   readonly counters: Readonly<Record<string, number>>;
 }

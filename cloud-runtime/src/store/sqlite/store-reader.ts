@@ -1,5 +1,11 @@
-import { BlockReader, type ClassWatermark } from "@fleetmesh/core";
-import type { OpenDatabase, SqlDatabase, SqlStatement, SqlValue } from "./sql-database.ts";
+import { BlockReader, MeshError, type ClassWatermark } from "@fleetmesh/core";
+import {
+  isDamage,
+  type OpenDatabase,
+  type SqlDatabase,
+  type SqlStatement,
+  type SqlValue,
+} from "./sql-database.ts";
 import type { QuestionName, StoreQuestions, BlockRow } from "./store-question.ts";
 import type { CursorRow } from "./store-op.ts";
 
@@ -12,6 +18,13 @@ type Answers = {
 /** Rows that one step of a search looks at before other readers get their turn. */
 const searchRowsMax = 2_000;
 const rowsPerReadMax = 256;
+
+/** A topic, and the block in which reading begins. */
+interface Start {
+  readonly id: number;
+  readonly first: number;
+  readonly stored: number;
+}
 
 /** Answers questions over a connection of its own: a laggard's reading never waits for, nor delays, the writer. */
 export class StoreReader {
@@ -67,7 +80,9 @@ export class StoreReader {
       for (const row of this.#all<{ name: string; value: number }>("SELECT * FROM counter", []))
         counters[row.name] = row.value;
       const topics = this.#all<StoreQuestions["ledger"]["answer"]["topics"][number]>(
-        "SELECT name, stored, trimmed, from_agents AS fromAgents, direct, replicated FROM topic",
+        `SELECT t.name, t.stored, t.trimmed, t.from_agents AS fromAgents, t.direct, t.replicated, t.duplicates, t.damaged,
+           t.stored - t.trimmed - coalesce(sum(d.count), 0) AS readable
+         FROM topic t LEFT JOIN damaged d ON d.topic_id = t.id GROUP BY t.id`,
         [],
       );
       return { topics, counters };
@@ -110,13 +125,26 @@ export class StoreReader {
       ),
   };
 
-  #blocks({ topic, after, countMax, bytesMax }: StoreQuestions["blocks"]["ask"]): BlockRow[] {
-    const start = this.#all<{ id: number; first: number }>(
-      `SELECT t.id, coalesce(max(b.first), 0) AS first FROM topic t
+  #blocks(ask: StoreQuestions["blocks"]["ask"]): BlockRow[] {
+    const { topic, after } = ask;
+    const start = this.#all<Start>(
+      `SELECT t.id, t.stored, coalesce(max(b.first), 0) AS first FROM topic t
        LEFT JOIN block b ON b.topic_id = t.id AND b.first <= ? WHERE t.name = ? GROUP BY t.id`,
       [after + 1, topic],
     )[0];
     if (!start) return [];
+    try {
+      return this.#blocksFrom(start, ask);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      return this.#blockAlone(start, topic);
+    }
+  }
+
+  #blocksFrom(
+    start: Start,
+    { topic, after, countMax, bytesMax }: StoreQuestions["blocks"]["ask"],
+  ): BlockRow[] {
     const rows: BlockRow[] = [];
     let count = 0;
     let bytes = 0;
@@ -130,6 +158,26 @@ export class StoreReader {
       if (count >= countMax || bytes >= bytesMax) break;
     }
     return rows;
+  }
+
+  /** SQLite itself stumbles over one of the rows: only the next one then, told by the index where the row does not read back. */
+  #blockAlone({ id: topicId, first, stored }: Start, topic: string): BlockRow[] {
+    const [head, following] = this.#all<{ id: number; first: number }>(
+      `SELECT id, first FROM block INDEXED BY block_at WHERE topic_id = ? AND first >= ? ORDER BY first LIMIT 2`,
+      [topicId, first],
+    );
+    if (!head) return [];
+    try {
+      const row = this.#all<Omit<BlockRow, "topic">>(
+        "SELECT first, count, meta, body FROM block WHERE id = ?",
+        [head.id],
+      )[0];
+      if (row) return [{ ...row, topic }];
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+    }
+    const count = (following?.first ?? stored + 1) - head.first;
+    return [{ topic, first: head.first, count, meta: null, body: new Uint8Array(0) }];
   }
 
   /** Times never go back within a topic, so the block is found by halving. */
@@ -182,6 +230,19 @@ export class StoreReader {
   }
 
   #matches(
+    id: number,
+    ask: StoreQuestions["find"]["ask"],
+  ): { row: BlockRow; indexes: number[] } | undefined {
+    try {
+      return this.#matchesIn(id, ask);
+    } catch (error) {
+      // Reading past it counts it; a search only looks elsewhere.
+      if (isDamage(error) || MeshError.is(error, "BLOCK_DAMAGED")) return undefined;
+      throw error;
+    }
+  }
+
+  #matchesIn(
     id: number,
     ask: StoreQuestions["find"]["ask"],
   ): { row: BlockRow; indexes: number[] } | undefined {
@@ -243,6 +304,7 @@ function cursorRow(row: Omit<CursorRow, "counts"> & Record<string, number>): Cur
     at("expired"),
     at("dead_lettered"),
     at("trimmed"),
+    at("damaged"),
   ] as const;
   return { subscription, topic, start, position, counts, ahead };
 }

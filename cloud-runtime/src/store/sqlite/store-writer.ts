@@ -159,6 +159,9 @@ function write({ events, deliveries }: Opened, op: StoreOp, nowMs: number): Stor
       return events.replicated(op, nowMs);
     case "trim":
       return events.trim(op);
+    case "damaged":
+      events.topics.damaged(op.topic, op);
+      return { kind: "done", count: 0 };
     case "deliver":
       deliveries.deliver(op);
       return { kind: "done", count: 0 };

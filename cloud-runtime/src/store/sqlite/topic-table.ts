@@ -1,4 +1,4 @@
-import type { SqlDatabase } from "./sql-database.ts";
+import { isDamage, type SqlDatabase } from "./sql-database.ts";
 import type { PackedBlock, TopicRow } from "./store-op.ts";
 
 export type SourceCount = "fromAgents" | "direct" | "replicated";
@@ -13,6 +13,8 @@ export interface TopicState {
   fromAgents: number;
   direct: number;
   replicated: number;
+  damaged: number;
+  duplicates: number;
 }
 
 /** What a row weighs beside its body, about: retention by bytes bounds the file, not only the events. */
@@ -20,6 +22,7 @@ const rowOverheadBytes = 128;
 
 /** The topics' rows and their blocks, as the writer sees them inside its transaction. Rows are written once per commit. */
 export class TopicTable {
+  readonly #db: SqlDatabase;
   readonly #cache = new Map<string, TopicState>();
   readonly #dirty = new Set<TopicState>();
   readonly #select;
@@ -29,23 +32,28 @@ export class TopicTable {
   readonly #heads;
   readonly #deleteBlock;
   readonly #list;
+  readonly #insertDamaged;
+  readonly #deleteDamaged;
 
   constructor(db: SqlDatabase) {
+    this.#db = db;
     this.#list = db.prepare("SELECT id, name, stored, trimmed, last_ms AS lastMs FROM topic");
     this.#select = db.prepare(
-      `SELECT id, name, stored, trimmed, bytes, last_ms AS lastMs, from_agents AS fromAgents, direct, replicated
-       FROM topic WHERE name = ?`,
+      `SELECT id, name, stored, trimmed, bytes, last_ms AS lastMs, from_agents AS fromAgents, direct, replicated,
+         damaged, duplicates FROM topic WHERE name = ?`,
     );
-    this.#insert = db.prepare("INSERT INTO topic VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0)");
+    this.#insert = db.prepare("INSERT INTO topic VALUES (NULL, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)");
     this.#update = db.prepare(
-      `UPDATE topic SET stored = ?, trimmed = ?, bytes = ?, last_ms = ?, from_agents = ?, direct = ?, replicated = ?
-       WHERE id = ?`,
+      `UPDATE topic SET stored = ?, trimmed = ?, bytes = ?, last_ms = ?, from_agents = ?, direct = ?, replicated = ?,
+         damaged = ?, duplicates = ? WHERE id = ?`,
     );
     this.#insertBlock = db.prepare("INSERT INTO block VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)");
     this.#heads = db.prepare(
-      "SELECT id, count, bytes, stored_ms AS storedMs FROM block WHERE topic_id = ? ORDER BY first LIMIT ?",
+      "SELECT id, count, bytes, stored_ms AS storedMs FROM block WHERE topic_id = ? AND first > ? ORDER BY first LIMIT ?",
     );
     this.#deleteBlock = db.prepare("DELETE FROM block WHERE id = ?");
+    this.#insertDamaged = db.prepare("INSERT OR IGNORE INTO damaged VALUES (?, ?, ?)");
+    this.#deleteDamaged = db.prepare("DELETE FROM damaged WHERE topic_id = ? AND first <= ?");
   }
 
   list(): TopicRow[] {
@@ -80,14 +88,15 @@ export class TopicTable {
   trim(name: string, limits: { beforeMs: number; bytesMax: number; rowsMax: number }): TrimStep {
     const topic = this.#topic(name);
     const before = topic.trimmed;
-    const heads = this.#heads.all(topic.id, limits.rowsMax) as Head[];
+    const heads = this.#heads.all(topic.id, before, limits.rowsMax) as Head[];
     for (const head of heads) {
       const isTooMuch = topic.bytes > limits.bytesMax && topic.trimmed + head.count < topic.stored;
       if (head.storedMs >= limits.beforeMs && !isTooMuch) {
         return { trimmed: topic.trimmed, dropped: topic.trimmed - before, hasMore: false };
       }
-      this.#deleteBlock.run(head.id);
+      this.#delete(head.id);
       topic.trimmed += head.count;
+      this.#deleteDamaged.run(topic.id, topic.trimmed);
       topic.bytes -= head.bytes;
       this.#dirty.add(topic);
     }
@@ -95,10 +104,28 @@ export class TopicTable {
     return { trimmed: topic.trimmed, dropped: topic.trimmed - before, hasMore };
   }
 
+  /** Counts events that came again. Of a topic that nothing was stored in there are none. */
+  repeated(name: string, count: number): void {
+    if (count === 0) return;
+    const topic = this.#topic(name);
+    topic.duplicates += count;
+    this.#dirty.add(topic);
+  }
+
+  /** Counts a damaged block, once; not when retention was faster. */
+  damaged(name: string, { first, count }: { first: number; count: number }): void {
+    const topic = this.#topic(name);
+    if (first <= topic.trimmed) return;
+    if (this.#insertDamaged.run(topic.id, first, count).changes === 0) return;
+    topic.damaged += count;
+    this.#dirty.add(topic);
+  }
+
   flush(): void {
     for (const t of this.#dirty) {
       this.#update.run(
-        ...[t.stored, t.trimmed, t.bytes, t.lastMs, t.fromAgents, t.direct, t.replicated, t.id],
+        ...[t.stored, t.trimmed, t.bytes, t.lastMs, t.fromAgents, t.direct, t.replicated],
+        ...[t.damaged, t.duplicates, t.id],
       );
     }
     this.#dirty.clear();
@@ -108,6 +135,18 @@ export class TopicTable {
   reset(): void {
     this.#dirty.clear();
     this.#cache.clear();
+  }
+
+  /** Where the disk spoilt the chain of a row's pages SQLite cannot free them: the row stays, and retention goes on behind it. */
+  #delete(id: number): void {
+    this.#db.exec("SAVEPOINT head");
+    try {
+      this.#deleteBlock.run(id);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#db.exec("ROLLBACK TO head");
+    }
+    this.#db.exec("RELEASE head");
   }
 
   #topic(name: string): TopicState {
