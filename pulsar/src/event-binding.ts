@@ -199,7 +199,5 @@ function bounded(text: string | undefined): string | undefined {
 /** As the HTTP binding writes it. Half a surrogate pair, which no UTF-8 holds, becomes the replacement character. */
 function headerValueOf(value: string): string {
   if (value === "") return '""';
-  return value.replace(/[^!#$&-~]+/gu, (run) =>
   return value.replace(/[^!#$&-~]+/gu, (run) => encodeURIComponent(Buffer.from(run).toString()));
-  );
 }
