@@ -29,5 +29,6 @@ export type { Effort } from "./wire/compression.ts";
 export * from "./wire/decode-wire.ts";
 export * from "./wire/encode-wire.ts";
 export * from "./wire/message.ts";
+export * from "./wire/tail-prints.ts";
 export * from "./wire/watermark.ts";
 export type { WireLimits } from "./wire/section-reader.ts";

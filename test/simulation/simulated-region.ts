@@ -7,6 +7,7 @@ import {
   type WireMessage,
 } from "@fleetmesh/core";
 import { openMemoryStore, type AgentRun, type MemoryStore } from "@fleetmesh/cloud-runtime";
+import { mapClasses, plainWatermark } from "./plain-watermark.ts";
 import type { MemoryPeer, MemoryRegion } from "../../edge-agent/src/uplink/memory-link.ts";
 
 export interface SimulatedRegionOptions {
@@ -47,8 +48,10 @@ export class SimulatedRegion implements MemoryRegion {
     const message = this.#options.decode(bytes);
     if (message.kind === "hello") {
       const { agentId, epoch } = message;
-      const watermarks = await this.store.events.watermarks(agentId, epoch);
-      this.#ack(peer, { ...this.#blank(epoch), watermarks });
+      const known = await this.store.events.watermarks(agentId, epoch);
+      const watermarks = mapClasses(known, plainWatermark);
+      const prints = mapClasses(known, (one) => one.prints);
+      this.#ack(peer, { ...this.#blank(epoch), watermarks, prints });
       return;
     }
     await this.#batch(peer, message);

@@ -16,6 +16,7 @@ import { MemoryLink, noFaults } from "../../edge-agent/src/uplink/memory-link.ts
 import { silentObserver } from "../../edge-agent/src/uplink/uplink-counts.ts";
 import { uplinkLimitsDefault } from "../../edge-agent/src/uplink/uplink-limits.ts";
 import { Uplink } from "../../edge-agent/src/uplink/uplink.ts";
+import { mapClasses, plainWatermark } from "./plain-watermark.ts";
 import { SimulatedRegion } from "./simulated-region.ts";
 
 const agentId = "vehicle-1";
@@ -209,7 +210,8 @@ export class UplinkSchedule {
 
   async #check(): Promise<void> {
     const { classes } = await this.#buffer.stats();
-    const watermarks = await this.#region.store.events.watermarks(agentId, this.#buffer.epoch);
+    const known = await this.#region.store.events.watermarks(agentId, this.#buffer.epoch);
+    const watermarks = mapClasses(known, plainWatermark);
     for (const name of eventClasses) {
       const { produced, confirmed, queuedEvents } = classes[name];
       const region = watermarks[name] ?? emptyWatermark;

@@ -177,6 +177,7 @@ export class AgentIngress implements Part {
   }
 
   async #hello(session: AgentSession, hello: WireHello): Promise<void> {
+    await this.#sessions.ended(session);
     session.resync(await this.#ports.store.watermarks(session.agentId, session.epoch));
     const skewMs = hello.sentMs - this.#ports.clock.wallMs();
     this.#ports.logger.debug({ agentId: hello.agentId, skewMs }, "Agent said hello.");

@@ -1,13 +1,15 @@
 import {
   encodeAck,
+  eventClasses,
   type AgentAck,
   type ClassWatermark,
   type Clock,
   type EventClass,
   type RejectedEvent,
+  type TailPrints,
   type Timer,
 } from "@fleetmesh/core";
-import type { AgentReceipt } from "../store/event-store.ts";
+import type { AgentReceipt, KnownWatermark } from "../store/event-store.ts";
 import type { AgentConnection } from "./agent-connection.ts";
 import type { DrainCredit } from "./drain-credit.ts";
 
@@ -37,7 +39,7 @@ export class AgentSession {
   readonly #rewindAsked = new Map<EventClass, number>();
   readonly #rewind = new Set<EventClass>();
   #rejected: RejectedEvent[] = [];
-  #inFlight = 0;
+  readonly #appends = new Set<Promise<unknown>>();
   #tail: Promise<void> = Promise.resolve();
   #ackTimer: Timer | undefined;
   #isOver = false;
@@ -73,24 +75,34 @@ export class AgentSession {
       () => undefined,
       () => undefined,
     );
-    this.#inFlight += 1;
+    const append = committing.then(({ result }) => result);
+    this.#appends.add(append);
     try {
-      return await (
-        await committing
-      ).result;
+      return await append;
     } finally {
-      this.#inFlight -= 1;
+      this.#appends.delete(append);
     }
   }
 
+  /** Resolves when the store has decided on every batch that came so far. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#appends);
+  }
+
   /** Answers a hello: everything known, at once. */
-  resync(watermarks: Partial<Record<EventClass, ClassWatermark>>): void {
-    for (const [eventClass, watermark] of Object.entries(watermarks)) {
-      this.#advance(eventClass as EventClass, watermark);
+  resync(known: Readonly<Partial<Record<EventClass, KnownWatermark>>>): void {
+    const prints: Partial<Record<EventClass, TailPrints>> = {};
+    for (const eventClass of eventClasses) {
+      const told = known[eventClass];
+      if (told === undefined) continue;
+      const { prints: tail, ...watermark } = told;
+      this.#advance(eventClass, watermark);
+      // Batches of this connection may have come behind the store's answer: the prints are of another watermark then.
+      if (this.#watermarks[eventClass] === watermark) prints[eventClass] = tail;
     }
     this.#rewindAsked.clear();
     this.#rewind.clear();
-    this.#flush();
+    this.#flush(prints);
   }
 
   settle(
@@ -141,17 +153,18 @@ export class AgentSession {
 
   #scheduleAck(): void {
     if (this.#isOver || this.#ackTimer !== undefined) return;
-    const delayMs = this.#inFlight <= 1 || this.#rewind.size > 0 ? 0 : ackLateMs;
+    const delayMs = this.#appends.size <= 1 || this.#rewind.size > 0 ? 0 : ackLateMs;
     this.#ackTimer = this.#clock.setTimer(delayMs, () => this.#flush());
   }
 
-  #flush(): void {
+  #flush(prints?: AgentAck["prints"]): void {
     this.#ackTimer?.cancel();
     this.#ackTimer = undefined;
     if (this.#isOver) return;
     const named = this.#rejected.slice(0, rejectedPerAckMax);
     this.#rejected = this.#rejected.slice(rejectedPerAckMax);
-    this.connection.send(`acks/${this.agentId}`, encodeAck(this.#ack(named)));
+    const ack = { ...this.#ack(named), prints };
+    this.connection.send(`acks/${this.agentId}`, encodeAck(ack));
     this.#rewind.clear();
     if (this.#rejected.length > 0) this.#scheduleAck();
   }

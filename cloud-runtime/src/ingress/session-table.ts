@@ -1,3 +1,4 @@
+import { MeshError } from "@fleetmesh/core";
 import type { AgentConnection } from "./agent-connection.ts";
 import { AgentSession, type AgentSessionPorts } from "./agent-session.ts";
 
@@ -24,6 +25,9 @@ const clientCountMax = 10_000;
  * connection, so it is let in; only a pair that takes over from each other again and again with one epoch is told that it
  * is cloned. One of the pair is told so, once: it takes a new epoch, and the other keeps this one. Two agents that have
  * one name and different epochs take turns.
+ *
+ * Guarantee: once a connection is gone, or another one has taken its client id over, nothing that it sent is taken any more;
+ * and `ended` tells when what was taken before is decided. So the answer to a hello is the last word on its predecessors.
  */
 export class SessionTable {
   readonly #ports: AgentSessionPorts;
@@ -32,6 +36,9 @@ export class SessionTable {
   readonly #takeovers = new Map<string, number[]>();
   /** What each client's last connection had when another one came with its name: the next to open it is who came. */
   readonly #takenOver = new Map<string, ReadonlySet<string>>();
+  readonly #over = new WeakSet<AgentConnection>();
+  /** Of each identity, the batches that earlier connections brought and the store has not decided on. */
+  readonly #ending = new Map<string, Promise<void>>();
 
   constructor(ports: AgentSessionPorts) {
     this.#ports = ports;
@@ -46,13 +53,22 @@ export class SessionTable {
     return this.#sessions.get(connection) ?? [];
   }
 
+  /** Resolves when the store has decided on all that earlier connections sent as this agent and epoch. */
+  async ended(identity: Identity): Promise<void> {
+    await this.#ending.get(keyOf(identity));
+  }
+
+  /** Throws UNREACHABLE when the connection is over. */
   open(identity: Identity, connection: AgentConnection): OpenedSession {
+    if (this.#over.has(connection))
+      throw new MeshError("UNREACHABLE", "The connection is over, or another one took its place");
     const key = keyOf(identity);
     const owner = this.#owners.get(key);
     if (owner?.connection === connection) return { session: owner, isClone: false };
     const session = new AgentSession(identity, connection, this.#ports);
     const isOther = owner !== undefined && owner.connection.clientId !== connection.clientId;
     if (isOther) return { session, isClone: true };
+    if (owner !== undefined) this.#over.add(owner.connection);
     // Seen here when the takeover shows before the old connection's end.
     if (owner !== undefined && this.#retire(owner)) this.#noteTakeover(key);
     else this.#noteComer(connection, key);
@@ -68,6 +84,7 @@ export class SessionTable {
   remove(connection: AgentConnection, wasTakenOver: boolean): void {
     const lively = this.of(connection).filter((session) => this.#retire(session));
     this.#sessions.delete(connection);
+    this.#over.add(connection);
     this.#takenOver.delete(connection.clientId);
     if (!wasTakenOver || lively.length === 0) return;
     this.#takenOver.set(connection.clientId, new Set(lively.map(keyOf)));
@@ -95,9 +112,18 @@ export class SessionTable {
   #retire(session: AgentSession): boolean {
     session.end();
     const key = keyOf(session);
+    this.#await(key, session);
     if (this.#owners.get(key) !== session) return false;
     this.#owners.delete(key);
     return this.#ports.clock.monotonicMs() - session.lastHeardMs < livelyMs;
+  }
+
+  #await(key: string, session: AgentSession): void {
+    const before = this.#ending.get(key);
+    const ending = Promise.all([before, session.settled()]).then(() => {
+      if (this.#ending.get(key) === ending) this.#ending.delete(key);
+    });
+    this.#ending.set(key, ending);
   }
 
   /** Whoever put out the client's last connection with this epoch has the epoch too. */

@@ -1,4 +1,11 @@
-import type { BlockEntry, ClassWatermark, EventClass, MeshEvent, Part } from "@fleetmesh/core";
+import type {
+  BlockEntry,
+  ClassWatermark,
+  EventClass,
+  MeshEvent,
+  Part,
+  TailPrints,
+} from "@fleetmesh/core";
 
 /** Opaque, valid for one topic in one region. "earliest" and "latest" may be given wherever a position is read from. */
 export type Position = string;
@@ -46,6 +53,12 @@ export interface AgentAppend {
 export interface AgentReceipt {
   readonly outcome: "stored" | "duplicate" | "ahead";
   readonly watermark: ClassWatermark;
+}
+
+/** With what tells the agent that sent the last of it from a copy of its buffer. */
+export interface KnownWatermark extends ClassWatermark {
+  /** Of the last sequences up to this one; fewer than there are when an older version stored them. */
+  readonly prints: TailPrints;
 }
 
 export interface DirectAppend {
@@ -161,8 +174,8 @@ export interface EventStore extends Part {
   appendFromAgent(append: AgentAppend): Promise<AgentReceipt>;
   appendDirect(append: DirectAppend): Promise<DirectReceipt>;
   appendReplicated(append: ReplicatedAppend): Promise<{ readonly cursor: Position }>;
-  /** What is known of an agent's epoch; classes never seen are absent. */
-  watermarks(agentId: string, epoch: string): Promise<Partial<Record<EventClass, ClassWatermark>>>;
+  /** What is known of an agent's epoch; classes never seen are absent. The prints are as durable as the watermark. */
+  watermarks(agentId: string, epoch: string): Promise<Partial<Record<EventClass, KnownWatermark>>>;
   replicationCursor(originRegion: string, topic: string): Promise<Position | undefined>;
 
   read(topic: string, after: Position, limit: ReadLimit): Promise<Page>;

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MeshError } from "../error/mesh-error.ts";
 import { eventClasses, type EventClass } from "../topic/event-class.ts";
+import { gapPrint, tailPrintsMax, type TailPrints } from "./tail-prints.ts";
 import type { ClassWatermark } from "./watermark.ts";
 
 export interface RejectedEvent {
@@ -14,6 +15,11 @@ export interface RejectedEvent {
 export interface AgentAck {
   readonly epoch: string;
   readonly watermarks: Readonly<Partial<Record<EventClass, ClassWatermark>>>;
+  /**
+   * In the answer to a hello: prints of the last events that the region has up to each watermark. An agent that holds other
+   * events under these numbers is not the one that sent them: its buffer is a copy, and takes a new epoch.
+   */
+  readonly prints?: Readonly<Partial<Record<EventClass, TailPrints>>> | undefined;
   /** Events refused for good, kept in the region's rejected store, counted as handled. At most 100 named per ack. */
   readonly rejected: readonly RejectedEvent[];
   /** Classes whose batches in flight were refused: send again from watermark + 1. */
@@ -37,9 +43,11 @@ const watermark = z.object({
   expired: count,
   damaged: count,
 });
+const print = z.int().min(gapPrint).max(0xffff_ffff).nullable();
 const ackSchema = z.object({
   epoch: z.string().regex(/^[0-9a-f]{16}$/),
   watermarks: z.partialRecord(z.enum(eventClasses), watermark),
+  prints: z.partialRecord(z.enum(eventClasses), z.array(print).max(tailPrintsMax)).optional(),
   rejected: z
     .array(
       z.object({

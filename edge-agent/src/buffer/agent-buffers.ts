@@ -7,6 +7,7 @@ import {
   findQuarantined,
   quarantine,
   removeQuarantined,
+  renewQuarantined,
   type QuarantineFolder,
 } from "./quarantine.ts";
 import { SalvagedBuffer } from "./salvaged-buffer.ts";
@@ -91,16 +92,22 @@ export class AgentBuffers implements Buffers {
   renew(buffer: EventBuffer, reason: string): Promise<void> {
     return this.#change(async () => {
       const nowMs = this.#options.clock.monotonicMs();
-      const current = this.#current;
-      if (buffer !== current || !(current instanceof SqliteBuffer)) return;
       if (nowMs - this.#renewedMs < renewalGapMs || this.#stopping.signal.aborted) return;
-      this.#renewedMs = nowMs;
-      this.#current = this.#unavailable("The buffer is being given a new epoch");
-      this.#remembered = current.identities();
-      await current.stop(AbortSignal.timeout(retryDelayMs));
-      this.#putAside(current, reason, this.#options.chance.hex64());
-      await this.#openUntilItWorks();
+      const salvaged = this.#salvaged.find((one) => one.buffer === buffer);
+      const isCurrent = buffer === this.#current && buffer instanceof SqliteBuffer;
+      if (salvaged !== undefined || isCurrent) this.#renewedMs = nowMs;
+      if (salvaged !== undefined)
+        this.#inBackground(() => this.#renewSalvaged(salvaged.folder, reason));
+      else if (isCurrent) await this.#renewCurrent(buffer, reason);
     });
+  }
+
+  async #renewCurrent(current: SqliteBuffer, reason: string): Promise<void> {
+    this.#current = this.#unavailable("The buffer is being given a new epoch");
+    this.#remembered = current.identities();
+    await current.stop(AbortSignal.timeout(retryDelayMs));
+    this.#putAside(current, reason, this.#options.chance.hex64());
+    await this.#openUntilItWorks();
   }
 
   /** The current buffer, and behind it what lies aside from before. */
@@ -244,6 +251,19 @@ export class AgentBuffers implements Buffers {
     // Damage found at start, or a crash before the successor had them on the disk: known from here on at the latest.
     if (this.#current instanceof SqliteBuffer) this.#current.remember(file.identities());
     await buffer.tellWhenDrained();
+  }
+
+  /** It comes back from what was put aside, all of it that was not confirmed then, under a new epoch. */
+  async #renewSalvaged(folder: QuarantineFolder, reason: string): Promise<void> {
+    const epoch = this.#options.chance.hex64();
+    this.#options.logger.error(
+      { reason, mark: folder.mark, epoch },
+      "A salvaged buffer is renewed.",
+    );
+    await this.#letGo(folder);
+    renewQuarantined(folder, epoch);
+    this.#changed();
+    await this.#salvage(folder);
   }
 
   /** Its thread is gone, and the file may be good; a file that is damaged once more stays for people. */

@@ -33,10 +33,10 @@ export interface Buffers extends Part {
   /** Calls back when `current` or `salvaged` changed. */
   onChanged(listener: () => void): void;
   /**
-   * The region says that another buffer uses this one's numbers. When `buffer` is `current`: a fresh buffer with a new epoch
-   * takes over at once, and what was not acknowledged comes back as a salvaged buffer with a new epoch too, ids unchanged. No
-   * acknowledged event is lost by it; what the region had stored without saying so is stored once more. At most once in half
-   * a minute. Never rejects.
+   * Another buffer uses this one's numbers. When `buffer` is `current`: a fresh buffer with a new epoch takes over at once, and
+   * what was not acknowledged comes back as a salvaged buffer with a new epoch too. A salvaged one comes back so as well. Events
+   * keep the ids that they came with; those that the agent made are of the new epoch. No acknowledged event is lost by it;
+   * what the region had stored without saying so is stored once more. At most once in half a minute. Never rejects.
    */
   renew(buffer: EventBuffer, reason: string): Promise<void>;
 }

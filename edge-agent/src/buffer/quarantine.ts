@@ -74,6 +74,13 @@ export function removeQuarantined(folder: QuarantineFolder): void {
   rmSync(folder.salvageFolder, { recursive: true, force: true });
 }
 
+/** What was salvaged goes, and is salvaged again under this epoch. The note first: a crash behind it only does that later. */
+export function renewQuarantined(folder: QuarantineFolder, epoch: string): void {
+  writeDurably(folder.damagedFile + renewalSide, epoch);
+  rmSync(folder.draftFolder, { recursive: true, force: true });
+  rmSync(folder.salvageFolder, { recursive: true, force: true });
+}
+
 function removeDamaged(folder: QuarantineFolder): void {
   for (const side of ["", "-shm", ...sides, renewalSide])
     rmSync(folder.damagedFile + side, { force: true });

@@ -1,13 +1,6 @@
-import {
-  agentMadeId,
-  BlockReader,
-  BlockWriter,
-  classOfRank,
-  emptyWatermark,
-  type BlockEntry,
-} from "@fleetmesh/core/base";
+import { BlockReader, emptyWatermark, encodeBlock, type BlockEntry } from "@fleetmesh/core/base";
 import { guardOf, type BlockRow } from "./block-rows.ts";
-import { rowId, writeMeta, type BufferIdentity } from "./buffer-schema.ts";
+import { rowId, writeMeta } from "./buffer-schema.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
 
@@ -15,19 +8,19 @@ import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
  * Gives all that a buffer still holds a new identity: sequences from 1 in a new epoch. For a buffer whose numbers another
  * one has used too, so that nobody can say any more which of them the region has.
  *
- * Guarantees: one transaction, all of it or nothing. Events keep id and source; an id that the agent made stays the one of
- * the old epoch. What the region had not confirmed goes out again: none is lost, some may be stored a second time.
+ * Guarantees: one transaction, all of it or nothing. Events keep the id and source that they came with; an id that the agent
+ * made is of the new epoch, for the other buffer may have given the old one to another event, and whoever drops what he has
+ * by its id would lose this one. What the region had not confirmed goes out again: none is lost, some may be stored a second
+ * time.
  */
 export class Renewal {
   readonly #db: SqliteConnection;
-  readonly #old: BufferIdentity;
   readonly #next: SqliteStatement;
   readonly #delete: SqliteStatement;
   readonly #insert: SqliteStatement;
 
-  constructor(db: SqliteConnection, old: BufferIdentity) {
+  constructor(db: SqliteConnection) {
     this.#db = db;
-    this.#old = old;
     this.#next = db.prepare("SELECT * FROM block WHERE id > ? AND id < ? ORDER BY id LIMIT 1");
     this.#delete = db.prepare("DELETE FROM block WHERE id = ?");
     this.#insert = db.prepare(
@@ -78,10 +71,8 @@ export class Renewal {
     const first = row.id - rowId(rank, 0);
     const skip = Math.max(0, base + 1 - first);
     if (skip >= row.count) return 0;
-    const entries = this.#entries(row, rank).slice(skip);
-    const writer = new BlockWriter();
-    for (const entry of entries) writer.add(entry);
-    const body = writer.finish();
+    const entries = [...new BlockReader(row.body)].slice(skip);
+    const body = skip === 0 ? row.body : encodeBlock(entries);
     const expires = row.expires?.slice(8 * skip) ?? null;
     const topics = JSON.stringify(countByTopic(entries));
     const bytes = body.length + (expires?.length ?? 0) + topics.length + 64;
@@ -90,17 +81,6 @@ export class Renewal {
     const guard = guardOf(id, entries.length, body);
     this.#insert.run(id, entries.length, bytes, guard, ...times, topics, expires, body);
     return bytes;
-  }
-
-  /** With every id written out: the one that the agent makes would follow the new epoch. */
-  #entries(row: BlockRow, rank: number): BlockEntry[] {
-    const eventClass = classOfRank(rank) ?? "normal";
-    const first = row.id - rowId(rank, 0);
-    return [...new BlockReader(row.body)].map((entry, index) => {
-      if (entry.event.id !== "") return entry;
-      const id = agentMadeId(this.#old.epoch, eventClass, first + index);
-      return { ...entry, event: { ...entry.event, id } };
-    });
   }
 }
 

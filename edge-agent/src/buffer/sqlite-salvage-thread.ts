@@ -38,7 +38,7 @@ function salvageFolder(): unknown {
     // An earlier run may have come as far as the new epoch.
     const isRenewed = epoch !== identity.epoch;
     const report = isRenewed ? undefined : new Salvage(source, target).run();
-    if (renewedAs !== undefined && !isRenewed) new Renewal(target, identity).run(renewedAs);
+    if (renewedAs !== undefined && !isRenewed) new Renewal(target).run(renewedAs);
     target.pragma("wal_checkpoint(TRUNCATE)");
     target.close();
     renameSync(folder.draftFolder, folder.salvageFolder);

@@ -10,6 +10,7 @@ import {
 } from "@fleetmesh/core";
 import type { BufferStats, EventBuffer } from "../buffer/buffer.ts";
 import { ClassLane } from "./class-lane.ts";
+import { foreignTail } from "./foreign-tail.ts";
 import type { BufferMemory } from "./lane-memory.ts";
 import type { UplinkObserver } from "./uplink-counts.ts";
 import type { UplinkLimits } from "./uplink-limits.ts";
@@ -74,6 +75,15 @@ export class EpochStream {
       ]),
     );
     return { kind: "hello", agentId, epoch, classes, sentMs: wallMs };
+  }
+
+  /** Why the region's word cannot be about this buffer; asked of an answer to a hello before it is applied. */
+  async foreign(ack: AgentAck, nowMs: number | undefined): Promise<Refusal | undefined> {
+    for (const { eventClass, handled } of this.lanes) {
+      const refusal = await foreignTail(this.buffer, ack, { eventClass, handled, nowMs });
+      if (refusal !== undefined) return refusal;
+    }
+    return undefined;
   }
 
   lane(eventClass: EventClass): ClassLane | undefined {

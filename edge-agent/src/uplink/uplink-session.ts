@@ -259,7 +259,7 @@ export class UplinkSession {
   }
 
   #onAck(ack: AgentAck): void {
-    const { cloudTime, clock, onRejected, onRefused, onServed } = this.#options;
+    const { cloudTime, clock } = this.#options;
     const stream = this.#streams.find(({ buffer }) => buffer.epoch === ack.epoch);
     if (stream === undefined || this.#isOver) return;
     if (ack.refused && unreadable.has(ack.refused.code)) {
@@ -267,9 +267,28 @@ export class UplinkSession {
       return;
     }
     this.#messageBytesMax = ack.messageBytesMax ?? Infinity;
-    const nowMs = clock.monotonicMs();
     if (stream.greetedMs === undefined) cloudTime.atLeast(ack.cloudMs);
-    else cloudTime.measure(ack.cloudMs, nowMs - stream.greetedMs);
+    else cloudTime.measure(ack.cloudMs, clock.monotonicMs() - stream.greetedMs);
+    if (stream.state === "live" || ack.prints === undefined) this.#apply(stream, ack);
+    else void this.#compare(stream, ack);
+  }
+
+  /** An answer to a hello is believed when the region's last events are those of this buffer. */
+  async #compare(stream: EpochStream, ack: AgentAck): Promise<void> {
+    const { cloudTime, logger } = this.#options;
+    try {
+      const refused = await stream.foreign(ack, cloudTime.nowMs());
+      if (!this.#isOver) this.#apply(stream, refused === undefined ? ack : { ...ack, refused });
+    } catch (error) {
+      // Nothing is sent on the strength of an answer that could not be compared.
+      logger.error({ error }, "The region's answer cannot be compared with the buffer.");
+      this.close();
+    }
+  }
+
+  #apply(stream: EpochStream, ack: AgentAck): void {
+    const { clock, onRejected, onRefused, onServed } = this.#options;
+    const nowMs = clock.monotonicMs();
     const wasLive = stream.state === "live";
     const refusal = stream.apply(ack, nowMs);
     if (refusal !== undefined) {

@@ -7,6 +7,7 @@ import {
 import type { StoredEvent } from "../../../cloud-runtime/src/store/event-store.ts";
 import type { MemoryStore } from "../../../cloud-runtime/src/store/memory-store.ts";
 import { edgeLedger } from "../../../edge-agent/src/agent/edge-ledger.ts";
+import { mapClasses, plainWatermark } from "../plain-watermark.ts";
 import { forbiddenTopic, type SimulatedAgent } from "./simulated-agent.ts";
 
 export const readAll = { countMax: 1_000_000, bytesMax: 2 ** 40 };
@@ -79,7 +80,8 @@ export class IngestInvariants {
   async #checkAgent(agent: SimulatedAgent): Promise<void> {
     const { agentId, name } = agent.identity;
     const { epoch } = agent.buffer;
-    const watermarks = await this.#store.events.watermarks(agentId, epoch);
+    const known = await this.#store.events.watermarks(agentId, epoch);
+    const watermarks = mapClasses(known, plainWatermark);
     for (const eventClass of eventClasses) {
       const watermark = watermarks[eventClass] ?? emptyWatermark;
       const at = { agent, eventClass, watermark, label: `${name} ${eventClass}` };
@@ -179,7 +181,7 @@ export class IngestInvariants {
     const sum = { ...emptyWatermark };
     for (const { identity, buffer } of seen.values()) {
       const of = await this.#store.events.watermarks(identity.agentId, buffer.epoch);
-      for (const watermark of Object.values(of)) addTo(sum, watermark);
+      for (const watermark of Object.values(of)) addTo(sum, plainWatermark(watermark));
     }
     let [fromAgents, stored] = [0, 0];
     for (const line of Object.values(topics)) {

@@ -2,7 +2,6 @@ import {
   emptyWatermark,
   MeshError,
   type BlockEntry,
-  type ClassWatermark,
   type Clock,
   type EventClass,
   type MeshEvent,
@@ -14,6 +13,7 @@ import type {
   DirectAppend,
   DirectReceipt,
   EventStore,
+  KnownWatermark,
   Origin,
   Page,
   Position,
@@ -25,6 +25,7 @@ import type {
   TopicBounds,
 } from "../event-store.ts";
 import { progressOf, spansOf, type Progress } from "../shared/agent-progress.ts";
+import { grownTail, tailOf } from "../shared/agent-tail.ts";
 import { DirectWindow } from "../shared/direct-window.ts";
 import { directIdentity } from "../shared/event-identity.ts";
 import { newestStoredMs, RetentionClock } from "../shared/retention-clock.ts";
@@ -51,7 +52,7 @@ export class MemoryEventStore implements EventStore {
   readonly #options: MemoryEventStoreOptions;
   readonly #watchers: WatchList;
   readonly #topics = new Map<string, MemoryTopic>();
-  readonly #watermarks = new Map<string, ClassWatermark>();
+  readonly #watermarks = new Map<string, KnownWatermark>();
   readonly #links = new Map<string, Position>();
   readonly #window: DirectWindow;
   readonly #duplicates = { agents: 0, direct: 0, replicated: 0 };
@@ -107,11 +108,14 @@ export class MemoryEventStore implements EventStore {
     const spans = spansOf(append);
     const key = watermarkKey(append.agentId, append.epoch, append.eventClass);
     return this.#commits.submit(() => {
-      const progress = progressOf(this.#watermarks.get(key) ?? emptyWatermark, spans);
+      const { prints, ...known } = this.#watermarks.get(key) ?? { ...emptyWatermark, prints: [] };
+      const progress = progressOf(known, spans);
       this.#duplicates.agents += progress.duplicates;
       if (progress.duplicates > 0) this.#countRepeats(append, progress.known);
       if (progress.outcome === "stored") {
-        this.#watermarks.set(key, progress.watermark);
+        const added = progress.watermark.sequence - progress.known;
+        const tail = grownTail(prints, tailOf(append), added);
+        this.#watermarks.set(key, { ...progress.watermark, prints: tail });
         this.#storeRuns(append, progress);
       }
       return { outcome: progress.outcome, watermark: progress.watermark };
@@ -163,9 +167,9 @@ export class MemoryEventStore implements EventStore {
   async watermarks(
     agentId: string,
     epoch: string,
-  ): Promise<Partial<Record<EventClass, ClassWatermark>>> {
+  ): Promise<Partial<Record<EventClass, KnownWatermark>>> {
     return this.#ask(() => {
-      const known: Partial<Record<EventClass, ClassWatermark>> = {};
+      const known: Partial<Record<EventClass, KnownWatermark>> = {};
       for (const eventClass of ["critical", "normal", "bulk"] as const) {
         const watermark = this.#watermarks.get(watermarkKey(agentId, epoch, eventClass));
         if (watermark) known[eventClass] = watermark;

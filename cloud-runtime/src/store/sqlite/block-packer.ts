@@ -1,6 +1,7 @@
 import { BlockWriter, classRank, encodeBlock, type BlockEntry } from "@fleetmesh/core";
 import type { AgentAppend, DirectAppend, ReplicatedAppend } from "../event-store.ts";
 import { spansOf } from "../shared/agent-progress.ts";
+import { tailOf } from "../shared/agent-tail.ts";
 import { directIdentity, directIdentityBytes, idHash } from "../shared/event-identity.ts";
 import type { AgentOp, DirectOp, PackedBlock, PackedReject, ReplicatedOp } from "./store-op.ts";
 
@@ -42,8 +43,9 @@ export function packAgent(append: AgentAppend): Packed<AgentOp> {
     bytes += block.bytes.length;
   }
   for (const reject of rejects) bytes += reject.bytes.length;
-  const rank = classRank(eventClass);
-  return { op: { kind: "agent", agentId, epoch, rank, spans, blocks, rejects }, topics, bytes };
+  const [rank, prints] = [classRank(eventClass), tailOf(append)];
+  const op: AgentOp = { kind: "agent", agentId, epoch, rank, spans, blocks, rejects, prints };
+  return { op, topics, bytes };
 }
 
 export function packDirect({ topic, receivedMs, events }: DirectAppend): Packed<DirectOp> {

@@ -1,5 +1,6 @@
-import { emptyWatermark, MeshError, type ClassWatermark } from "@fleetmesh/core";
+import { emptyWatermark, MeshError, type ClassWatermark, type TailPrints } from "@fleetmesh/core";
 import { progressOf, type Progress } from "../shared/agent-progress.ts";
+import { grownTail } from "../shared/agent-tail.ts";
 import { cutBlock, indexesAbove } from "./block-cut.ts";
 import { CounterTable } from "./counter-table.ts";
 import type { SqlDatabase } from "./sql-database.ts";
@@ -21,6 +22,13 @@ export interface EventWriterOptions {
   readonly rejectedBytesMax: number;
   readonly rejectedMs: number;
 }
+
+interface AgentRow extends ClassWatermark {
+  /** JSON. */
+  readonly prints: string;
+}
+
+const unseen: AgentRow = { ...emptyWatermark, prints: "[]" };
 
 /** Rows of one retention step: a few milliseconds, so that appends wait no longer than for another commit. */
 const trimRowsMax = 64;
@@ -45,11 +53,11 @@ export class EventWriter {
     this.#counters = new CounterTable(db);
     this.#window = new WindowTable(db, options.directWindow);
     this.#selectAgent = db.prepare(
-      `SELECT sequence, stored, rejected, evicted, expired, damaged FROM agent
+      `SELECT sequence, stored, rejected, evicted, expired, damaged, prints FROM agent
        WHERE agent_id = ? AND epoch = ? AND class = ?`,
     );
     this.#upsertAgent = db.prepare(
-      "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     );
     this.#selectLink = db.prepare("SELECT cursor FROM link WHERE region = ? AND topic = ?");
     this.#upsertLink = db.prepare("INSERT OR REPLACE INTO link VALUES (?, ?, ?)");
@@ -58,8 +66,9 @@ export class EventWriter {
 
   agent(op: AgentOp, nowMs: number): StoreResult {
     const { agentId, epoch, rank } = op;
-    const known = this.#selectAgent.get(agentId, epoch, rank) as ClassWatermark | undefined;
-    const progress = progressOf(known ?? emptyWatermark, op.spans);
+    const row = this.#selectAgent.get(agentId, epoch, rank) as AgentRow | undefined;
+    const { prints, ...known } = row ?? unseen;
+    const progress = progressOf(known, op.spans);
     const { outcome, watermark } = progress;
     this.#counters.add("duplicates.agents", progress.duplicates);
     if (outcome === "duplicate")
@@ -73,9 +82,10 @@ export class EventWriter {
     for (const reason of ["evicted", "expired", "damaged"] as const)
       this.#counters.add(`gaps.${reason}`, progress.added[reason]);
     const w = watermark;
-    this.#upsertAgent.run(
-      ...[agentId, epoch, rank, w.sequence, w.stored, w.rejected, w.evicted, w.expired, w.damaged],
-    );
+    const counts = [w.sequence, w.stored, w.rejected, w.evicted, w.expired, w.damaged];
+    const added = w.sequence - progress.known;
+    const tail = grownTail(JSON.parse(prints) as TailPrints, op.prints, added);
+    this.#upsertAgent.run(agentId, epoch, rank, ...counts, JSON.stringify(tail));
     return { kind: "agent", outcome, watermark, stored };
   }
 

@@ -65,6 +65,10 @@ const migrations: readonly string[] = [
     topic_id INTEGER NOT NULL, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (topic_id, first)
   ) WITHOUT ROWID;
   `,
+  `
+  -- What the last events up to the watermark are known by, as JSON: an agent that holds others under these numbers is a copy.
+  ALTER TABLE agent ADD COLUMN prints TEXT NOT NULL DEFAULT '[]';
+  `,
 ];
 
 const schemaVersion = migrations.length;

@@ -3,7 +3,6 @@ import {
   classOfRank,
   MeshError,
   type BlockEntry,
-  type ClassWatermark,
   type EventClass,
 } from "@fleetmesh/core";
 import type {
@@ -12,6 +11,7 @@ import type {
   DirectAppend,
   DirectReceipt,
   EventStore,
+  KnownWatermark,
   Origin,
   Page,
   Position,
@@ -101,8 +101,8 @@ export class SqliteEventStore implements EventStore {
   async watermarks(
     agentId: string,
     epoch: string,
-  ): Promise<Partial<Record<EventClass, ClassWatermark>>> {
-    const known: Partial<Record<EventClass, ClassWatermark>> = {};
+  ): Promise<Partial<Record<EventClass, KnownWatermark>>> {
+    const known: Partial<Record<EventClass, KnownWatermark>> = {};
     for (const { rank, watermark } of await this.#engine.ask("watermarks", { agentId, epoch })) {
       const eventClass = classOfRank(rank);
       if (eventClass !== undefined) known[eventClass] = watermark;

@@ -1,4 +1,4 @@
-import type { ClassWatermark, ErrorData } from "@fleetmesh/core";
+import type { ClassWatermark, ErrorData, TailPrints } from "@fleetmesh/core";
 import type { Span } from "../shared/agent-progress.ts";
 
 /** Events of one topic, encoded once by the main thread and transferred. */
@@ -26,6 +26,8 @@ export interface AgentOp {
   readonly spans: readonly Span[];
   readonly blocks: readonly PackedBlock[];
   readonly rejects: readonly PackedReject[];
+  /** Of its last sequences. */
+  readonly prints: TailPrints;
 }
 
 export interface DirectOp {

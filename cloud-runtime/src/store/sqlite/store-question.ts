@@ -1,4 +1,4 @@
-import type { ClassWatermark } from "@fleetmesh/core";
+import type { KnownWatermark } from "../event-store.ts";
 import type { CursorRow, DeadLetterRow, RetryRow } from "./store-op.ts";
 
 /** A stored block as it lies on disk; the main thread decodes it. */
@@ -58,7 +58,7 @@ export interface StoreQuestions {
   };
   readonly watermarks: {
     readonly ask: { agentId: string; epoch: string };
-    readonly answer: { readonly rank: number; readonly watermark: ClassWatermark }[];
+    readonly answer: { readonly rank: number; readonly watermark: KnownWatermark }[];
   };
   readonly link: {
     readonly ask: { region: string; topic: string };

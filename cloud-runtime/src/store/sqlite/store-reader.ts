@@ -1,4 +1,4 @@
-import { BlockReader, MeshError, type ClassWatermark } from "@fleetmesh/core";
+import { BlockReader, MeshError, type ClassWatermark, type TailPrints } from "@fleetmesh/core";
 import {
   isDamage,
   type OpenDatabase,
@@ -57,11 +57,14 @@ export class StoreReader {
     find: (ask) => this.#find(ask),
 
     watermarks: ({ agentId, epoch }) =>
-      this.#all<ClassWatermark & { rank: number }>(
-        `SELECT class AS rank, sequence, stored, rejected, evicted, expired, damaged FROM agent
+      this.#all<ClassWatermark & { rank: number; prints: string }>(
+        `SELECT class AS rank, sequence, stored, rejected, evicted, expired, damaged, prints FROM agent
          WHERE agent_id = ? AND epoch = ?`,
         [agentId, epoch],
-      ).map(({ rank, ...watermark }) => ({ rank, watermark })),
+      ).map(({ rank, prints, ...watermark }) => ({
+        rank,
+        watermark: { ...watermark, prints: JSON.parse(prints) as TailPrints },
+      })),
 
     link: ({ region, topic }) =>
       this.#all<{ cursor: string }>("SELECT cursor FROM link WHERE region = ? AND topic = ?", [
