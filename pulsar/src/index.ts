@@ -1,3 +1,4 @@
+export * from "./binary-pulsar-client.ts";
 export * from "./event-binding.ts";
 export * from "./memory-admin.ts";
 export * from "./memory-broker.ts";

@@ -26,6 +26,11 @@ export interface ReceivedMessage {
 export interface ProducerOptions {
   /** At most one live producer of a topic has this name; the second one is refused with PULSAR_FENCED. */
   readonly name?: string | undefined;
+  /**
+   * Ends another live producer of this name instead of being refused. All producers of the topic are cut for a moment then;
+   * replication's come back by themselves. For who has taken the fence that guards the topic.
+   */
+  readonly takeOver?: boolean | undefined;
   /** Bytes sent and not yet acknowledged; `send` rejects with PULSAR_BUSY beyond it. */
   readonly bytesInFlightMax: number;
   /** After this the broker is taken for dead: what is in flight fails. */

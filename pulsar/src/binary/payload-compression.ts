@@ -1,0 +1,44 @@
+import * as zlib from "node:zlib";
+import { deflateSync, inflateSync } from "node:zlib";
+import { MeshError } from "@fleetmesh/core";
+
+/** Pulsar's numbers of what it calls codecs. */
+const codecs = ["none", "LZ4", "zlib", "zstd", "Snappy"] as const;
+const zlibCodec = codecs.indexOf("zlib");
+
+export type PayloadCompression = "none" | "zlib";
+
+export interface CompressedPayload {
+  readonly codec: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Newer Nodes have it. */
+type ZstdDecompress = (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer;
+const zstd = (zlib as { zstdDecompressSync?: ZstdDecompress }).zstdDecompressSync;
+
+/** Level 1: the bytes go to the next machine, not over a vehicle's uplink. What does not shrink goes as it is. */
+export function compressPayload(bytes: Uint8Array, wanted: PayloadCompression): CompressedPayload {
+  if (wanted === "zlib") {
+    const deflated = deflateSync(bytes, { level: 1 });
+    if (deflated.length < bytes.length) return { codec: zlibCodec, bytes: deflated };
+  }
+  return { codec: 0, bytes };
+}
+
+/** Throws PULSAR_UNAVAILABLE for what cannot be read here; takes never more memory than `size`. */
+export function decompressPayload(bytes: Buffer, codec: number, size: number): Buffer {
+  if (codec === 0) return bytes;
+  const options = { maxOutputLength: Math.max(1, size) };
+  try {
+    if (codec === zlibCodec) return inflateSync(bytes, options);
+    if (codecs[codec] === "zstd" && zstd !== undefined) return zstd(bytes, options);
+  } catch (cause) {
+    throw new MeshError("PULSAR_UNAVAILABLE", "The message does not decompress", { cause });
+  }
+  const name = codecs[codec] ?? `number ${codec}`;
+  throw new MeshError("PULSAR_UNAVAILABLE", `The message is compressed with ${name}`, {
+    retryable: false,
+    hint: "Let its producer use ZLIB or no compression: others cannot be read here.",
+  });
+}
