@@ -60,7 +60,7 @@ export function encodeEvent(event: MeshEvent, stamp: EventStamp): OutgoingMessag
   for (const [name, value] of event.extensions) properties[`ce_${name}`] = String(value);
   if (event.datacontenttype !== undefined) properties["content-type"] = event.datacontenttype;
   properties["meshshape"] = shapeOf(event);
-  addStamp(properties, stamp);
+  Object.assign(properties, encodeStamp(stamp));
   const eventMs = event.time === undefined ? undefined : parseTimestampMs(event.time);
   return {
     payload: event.data ?? noBytes,
@@ -146,15 +146,19 @@ export function foreignEventOf(message: BoundMessage, limits: EventLimits): Mesh
   }
 }
 
-function addStamp(properties: Record<string, string>, stamp: EventStamp): void {
-  properties["meshorigin"] = stamp.region;
-  properties["meshreceived"] = String(stamp.receivedMs);
+/** The properties of the mesh's own alone. */
+export function encodeStamp(stamp: EventStamp): Record<string, string> {
+  const properties: Record<string, string> = {
+    meshorigin: stamp.region,
+    meshreceived: String(stamp.receivedMs),
+  };
   if (stamp.position !== undefined) properties["meshposition"] = stamp.position;
-  if (stamp.agentId === undefined) return;
+  if (stamp.agentId === undefined) return properties;
   properties["meshagent"] = stamp.agentId;
   if (stamp.epoch !== undefined) properties["meshepoch"] = stamp.epoch;
   if (stamp.eventClass !== undefined) properties["meshclass"] = String(classRank(stamp.eventClass));
   properties["meshsequence"] = String(stamp.sequence);
+  return properties;
 }
 
 /** What properties cannot say: the kind of the data, whether there is any, and the extensions' order and types. */

@@ -39,6 +39,11 @@ export class DirectWindow {
     return fresh;
   }
 
+  /** The content that a key is known with. */
+  digestOf(key: string): string | undefined {
+    return this.#digests.get(key);
+  }
+
   /** Takes over what another window remembers. */
   adopt(other: DirectWindow): void {
     for (const [key, digest] of other.#digests) this.#digests.set(key, digest);

@@ -1,0 +1,77 @@
+import {
+  createLogger,
+  systemChance,
+  systemClock,
+  type Chance,
+  type Clock,
+  type Logger,
+  type Part,
+} from "@fleetmesh/core";
+import type { PulsarAdmin, PulsarClient } from "@fleetmesh/pulsar";
+import type { EventStore } from "./event-store.ts";
+import { PulsarEventStore } from "./pulsar/pulsar-event-store.ts";
+import { retentionDefault, type RetentionOf } from "./shared/retention.ts";
+import { WatchList } from "./shared/watch-list.ts";
+
+export interface PulsarStoreOptions {
+  /** Of the region's tenant and namespace. The client is started and stopped with the store. */
+  readonly client: PulsarClient;
+  readonly admin: PulsarAdmin;
+  readonly region: string;
+  /** Names the producers and the holder of the fence; the same for all nodes of a region. Default `mesh-<region>`. */
+  readonly name?: string;
+  /** Direct publishers' events remembered for resends. Default 100,000. */
+  readonly directWindow?: number;
+  /** Per topic; default 7 days or 16 GiB. Asked at every round, so that a change needs no restart. */
+  readonly retention?: RetentionOf;
+  /** Newest events kept in memory for readers that keep up. Default 32 MiB. */
+  readonly tailBytesMax?: number;
+  /** Events sent to Pulsar and not acknowledged; beyond it appends are refused. Default 64 MiB. */
+  readonly bytesInHandMax?: number;
+  /** After this a broker that does not acknowledge is taken for dead. Default 15 s. */
+  readonly sendTimeoutMs?: number;
+  /** Producers of a topic at a time; an agent always has the same. Default 1; 4 are right for the WebSocket client. */
+  readonly sessions?: number;
+  /** Readers for those who are behind the tail, at a time. Default 16. */
+  readonly catchUpReadersMax?: number;
+  /** How far the kept state may be behind: what a start reads again. Default 1 s. */
+  readonly flushMs?: number;
+  /** How long a start waits for the cluster and the fence. Default 60 s. */
+  readonly startMsMax?: number;
+  readonly clock?: Clock;
+  readonly chance?: Chance;
+  readonly logger?: Logger;
+}
+
+/** The event store of a region in Pulsar. Starting or stopping either is starting or stopping both. */
+export interface PulsarStore {
+  readonly events: EventStore;
+  readonly part: Part;
+}
+
+const mebibyte = 1024 * 1024;
+
+export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
+  const logger = options.logger ?? createLogger({ part: "store", level: "info" });
+  const onFailure = (error: unknown): void => {
+    logger.error({ err: error }, "A listener of the store failed.");
+  };
+  const events = new PulsarEventStore({
+    name: `mesh-${options.region}`,
+    directWindow: 100_000,
+    retention: () => retentionDefault,
+    tailBytesMax: 32 * mebibyte,
+    bytesInHandMax: 64 * mebibyte,
+    sendTimeoutMs: 15_000,
+    sessions: 1,
+    catchUpReadersMax: 16,
+    flushMs: 1_000,
+    startMsMax: 60_000,
+    clock: systemClock,
+    chance: systemChance,
+    ...options,
+    logger,
+    watchers: new WatchList(onFailure),
+  });
+  return { events, part: events };
+}

@@ -1,0 +1,62 @@
+import { z } from "zod";
+import type { StoreLedger } from "../event-store.ts";
+
+const kept = z.object({
+  duplicates: z.object({ agents: z.number(), direct: z.number(), replicated: z.number() }),
+  gaps: z.object({ evicted: z.number(), expired: z.number(), damaged: z.number() }),
+  rejected: z.number(),
+  /** Numbers of the next items of the store's chunked lists. */
+  next: z.object({ identities: z.number(), rejected: z.number() }),
+});
+
+/** The ledger's counters beside the topics'. */
+export class FoldCounters {
+  readonly #duplicates = { agents: 0, direct: 0, replicated: 0 };
+  readonly #gaps = { evicted: 0, expired: 0, damaged: 0 };
+  readonly #onChanged: () => void;
+  #rejected = 0;
+  #restored = { identities: 0, rejected: 0 };
+
+  constructor(onChanged: () => void) {
+    this.#onChanged = onChanged;
+  }
+
+  get restored(): { readonly identities: number; readonly rejected: number } {
+    return this.#restored;
+  }
+
+  duplicate(publishers: keyof StoreLedger["duplicates"], count = 1): void {
+    if (count === 0) return;
+    this.#duplicates[publishers] += count;
+    this.#onChanged();
+  }
+
+  gap(reason: keyof StoreLedger["gaps"], count: number): void {
+    if (count === 0) return;
+    this.#gaps[reason] += count;
+    this.#onChanged();
+  }
+
+  reject(): void {
+    this.#rejected += 1;
+    this.#onChanged();
+  }
+
+  ledger(): Omit<StoreLedger, "topics"> {
+    const { duplicates, gaps } = { duplicates: this.#duplicates, gaps: this.#gaps };
+    return { duplicates: { ...duplicates }, rejected: this.#rejected, gaps: { ...gaps } };
+  }
+
+  encode(next: z.infer<typeof kept>["next"]): Uint8Array {
+    const record: z.infer<typeof kept> = { ...this.ledger(), next };
+    return Buffer.from(JSON.stringify(record));
+  }
+
+  restore(value: Uint8Array): void {
+    const record = kept.parse(JSON.parse(Buffer.from(value).toString()));
+    Object.assign(this.#duplicates, record.duplicates);
+    Object.assign(this.#gaps, record.gaps);
+    this.#rejected = record.rejected;
+    this.#restored = record.next;
+  }
+}

@@ -1,0 +1,320 @@
+import { isTopic, MeshError, type Timer } from "@fleetmesh/core";
+import type { ReceivedMessage, TopicPolicy } from "@fleetmesh/pulsar";
+import type {
+  AgentAppend,
+  AgentReceipt,
+  DirectAppend,
+  DirectReceipt,
+  RejectedRecord,
+  ReplicatedAppend,
+} from "../event-store.ts";
+import type { Retention, RetentionOf } from "../shared/retention.ts";
+import type { WatchList } from "../shared/watch-list.ts";
+import { AgentStreams } from "./agent-streams.ts";
+import { CatchUp } from "./catch-up.ts";
+import { DirectAppends } from "./direct-appends.ts";
+import { EventSearch } from "./event-search.ts";
+import { FoldState } from "./fold-state.ts";
+import { journalTopic, rejectedOf } from "./journal.ts";
+import { LinkAppends } from "./link-appends.ts";
+import { LogWriter } from "./log-writer.ts";
+import { placeBefore } from "./message-place.ts";
+import { RegionTopic } from "./region-topic.ts";
+import { StateLog } from "./state-log.ts";
+import { stopping, type StorePorts } from "./store-ports.ts";
+import { TopicLog } from "./topic-log.ts";
+import type { TopicState } from "./topic-state.ts";
+import { TailBudget, TopicTail } from "./topic-tail.ts";
+
+export interface EngineOptions extends StorePorts {
+  readonly region: string;
+  /** Told to who finds the fence taken; names the producers. The same for every node of the region. */
+  readonly name: string;
+  readonly directWindow: number;
+  readonly retention: RetentionOf;
+  readonly tailBytesMax: number;
+  readonly bytesInHandMax: number;
+  readonly sendTimeoutMs: number;
+  readonly sessions: number;
+  readonly catchUpReadersMax: number;
+  readonly flushMs: number;
+  readonly watchers: WatchList;
+}
+
+const journalRetention: Retention = {
+  retentionMs: 7 * 24 * 3_600_000,
+  retentionBytes: 4 * 1024 ** 3,
+};
+const idleMs = 600_000;
+const indexedIdsMax = 100_000;
+
+/**
+ * The store between one taking of the fence and its loss. Everything in it is what the logs have said; when the fence is lost it
+ * is thrown away, and whoever takes the fence next reads the same.
+ */
+export class PulsarEngine {
+  readonly state: FoldState;
+  readonly topics = new Map<string, RegionTopic>();
+  readonly search: EventSearch;
+  readonly agents: AgentStreams;
+  readonly links: LinkAppends;
+  readonly #options: EngineOptions;
+  readonly #stateLog: StateLog;
+  readonly #directs: DirectAppends;
+  readonly #journal: TopicLog;
+  readonly #writer: LogWriter;
+  readonly #budget: TailBudget;
+  readonly #catchUp: CatchUp;
+  readonly #inHand = new Set<Promise<unknown>>();
+  #isOpen = false;
+  #flushing: Promise<void> | undefined;
+  #timer: Timer | undefined;
+
+  constructor(options: EngineOptions) {
+    const { region, client, watchers, logger, bytesInHandMax } = options;
+    this.#options = options;
+    this.state = new FoldState(options);
+    this.#stateLog = new StateLog({
+      ...options,
+      ...{ topic: "_mesh.state", fenceTopic: "_mesh.fence" },
+      valueOf: (key) => this.state.valueOf(key),
+    });
+    this.#budget = new TailBudget(options.tailBytesMax);
+    this.#catchUp = new CatchUp(options, options.catchUpReadersMax);
+    this.search = new EventSearch(this.topics, indexedIdsMax);
+    const { messageBytesMax } = client;
+    this.#writer = new LogWriter({ watchers, logger, messageBytesMax, bytesInHandMax });
+    this.#journal = this.#journalLog();
+    const parts = {
+      ...{ region, writer: this.#writer, journal: this.#journal },
+      logOf: (name: string) => this.#topic(name).log,
+      wallMs: () => options.clock.wallMs(),
+    };
+    const { streams, identities, links } = this.state;
+    this.agents = new AgentStreams({
+      ...parts,
+      folded: streams,
+      onRepeats: this.#repeats("agents"),
+    });
+    this.#directs = new DirectAppends({
+      ...{ ...parts, folded: identities, onRepeats: this.#repeats("direct") },
+    });
+    const onLinkRepeats = this.#repeats("replicated");
+    this.links = new LinkAppends({
+      ...{ ...parts, folded: links },
+      onRepeats: (topic, count) => onLinkRepeats(Array<string>(count).fill(topic), count),
+    });
+  }
+
+  /** Resolves, with the reason, when another node may own the store: `kill` this one. */
+  get lost(): Promise<Error> {
+    return this.#stateLog.lost;
+  }
+
+  /** When the newest event of all was stored. */
+  get states(): Iterable<TopicState> {
+    return this.state.topics.values();
+  }
+
+  /** Takes the fence, reads the state, and folds everything to its end. */
+  async open(signal: AbortSignal): Promise<void> {
+    const { admin } = this.#options;
+    await this.#stateLog.open((record) => this.state.restore(record), signal);
+    this.state.finishRestore();
+    await admin.ensureTopic(journalTopic, policyOf(journalRetention));
+    this.#journal.follow();
+    await this.refreshTopics();
+    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
+    await aborting(Promise.all(logs.map((log) => log.foldToEnd())), signal);
+    this.#isOpen = true;
+    this.#schedule();
+  }
+
+  assertOpen(): void {
+    if (!this.#isOpen) throw stopping();
+  }
+
+  appendFromAgent(append: AgentAppend): Promise<AgentReceipt> {
+    return this.#take(() => this.agents.append(append));
+  }
+
+  appendDirect(append: DirectAppend): Promise<DirectReceipt> {
+    return this.#take(() => this.#directs.append(append));
+  }
+
+  appendReplicated(append: ReplicatedAppend): Promise<{ readonly cursor: string }> {
+    return this.#take(() => this.links.append(append));
+  }
+
+  /** Newest first. */
+  async rejected(limit: number): Promise<RejectedRecord[]> {
+    await this.#journal.readable();
+    const ids = this.state.rejected.all.slice(-limit);
+    const [first, until] = [ids[0], ids.at(-1)];
+    if (!first || !until) return [];
+    const records: RejectedRecord[] = [];
+    const scan = { topic: journalTopic, after: placeBefore(first), until };
+    await this.#catchUp.scan(scan, (message) => {
+      const record = rejectedOf(message, this.#options.region);
+      if (record) records.push(record);
+      return true;
+    });
+    return records.slice(-limit).reverse();
+  }
+
+  /** Topics of the mesh that Pulsar has and nobody here has used yet: other producers' too. */
+  async refreshTopics(): Promise<void> {
+    for (const name of await this.#options.admin.topics())
+      if (isTopic(name)) this.#topic(name).log.follow();
+  }
+
+  trim(nowMs: number): void {
+    for (const [name, { state }] of this.topics) state.trim(nowMs, this.#options.retention(name));
+    for (const { log } of this.topics.values()) log.closeIdle(idleMs);
+  }
+
+  /** Finishes what is in hand and leaves a state that covers all of it, unless the deadline passes first. */
+  async close(deadline: AbortSignal): Promise<void> {
+    this.#isOpen = false;
+    await aborting(this.#finish(), deadline).catch((error: unknown) => {
+      this.#options.logger.warn({ err: error }, "Not everything was folded before the stop.");
+    });
+    await this.kill(deadline.aborted ? undefined : () => this.#flush());
+  }
+
+  /** Ends everything. What was answered is in the logs. */
+  async kill(beforeRelease?: () => Promise<void>): Promise<void> {
+    this.#isOpen = false;
+    this.#timer?.cancel();
+    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
+    await Promise.all([...logs.map((log) => log.stop()), this.#catchUp.stop()]);
+    await this.#flushing;
+    await beforeRelease?.();
+    await this.#stateLog.close();
+  }
+
+  async #finish(): Promise<void> {
+    await Promise.allSettled(this.#inHand);
+    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
+    await Promise.all(logs.map((log) => log.reach(log.acknowledged)));
+  }
+
+  async #take<Answer>(append: () => Promise<Answer>): Promise<Answer> {
+    this.assertOpen();
+    const answer = append();
+    this.#inHand.add(answer);
+    try {
+      return await answer;
+    } finally {
+      this.#inHand.delete(answer);
+    }
+  }
+
+  #schedule(): void {
+    this.#timer = this.#options.clock.setTimer(this.#options.flushMs, () => {
+      void this.#flush().finally(() => {
+        if (this.#isOpen) this.#schedule();
+      });
+    });
+  }
+
+  /** What is folded by now is covered by the state. Never rejects: what could not be written is written later. */
+  #flush(): Promise<void> {
+    this.#flushing ??= this.#write().finally(() => (this.#flushing = undefined));
+    return this.#flushing;
+  }
+
+  async #write(): Promise<void> {
+    this.agents.sweep();
+    this.#directs.sweep();
+    this.links.sweep();
+    const changes = this.state.takeChanges();
+    try {
+      await this.#stateLog.write(changes);
+    } catch (error) {
+      this.state.putBack(changes);
+      if (!MeshError.is(error) || !error.retryable)
+        this.#options.logger.error({ err: error }, "The store's state was not written.");
+    }
+  }
+
+  #topic(name: string): RegionTopic {
+    const found = this.topics.get(name);
+    if (found) return found;
+    const state = this.state.topic(name);
+    const log: TopicLog = new TopicLog({
+      ...this.#logOptions(state),
+      policy: () => policyOf(this.#options.retention(name)),
+      fold: (messages) => this.#fold(topic, messages),
+    });
+    const tail = new TopicTail(this.#budget, state.lastEvent);
+    const { region } = this.#options;
+    const topic = new RegionTopic({ region, log, tail, catchUp: this.#catchUp });
+    this.topics.set(name, topic);
+    this.search.follow(topic);
+    return topic;
+  }
+
+  #journalLog(): TopicLog {
+    return new TopicLog({
+      ...this.#logOptions(this.state.journal),
+      policy: () => policyOf(journalRetention),
+      fold: (messages) => {
+        for (const message of messages) this.state.foldJournal(message);
+      },
+    });
+  }
+
+  #logOptions(state: TopicState) {
+    const { name, sessions, bytesInHandMax, sendTimeoutMs } = this.#options;
+    // The store's own bound comes first, so that a producer never refuses one message in the middle of many.
+    const bytesInFlightMax = 4 * bytesInHandMax;
+    const ports = this.#options;
+    return { ports, state, producerName: name, sessions, bytesInFlightMax, sendTimeoutMs };
+  }
+
+  #fold(topic: RegionTopic, messages: readonly ReceivedMessage[]): void {
+    let isGrown = false;
+    for (const message of messages) {
+      const stored = this.state.fold(topic.state, message);
+      if (!stored) continue;
+      const event = { id: message.id, publishedMs: message.publishedMs, stored };
+      topic.tail.add(event);
+      this.search.add(topic, event);
+      isGrown = true;
+    }
+    if (isGrown && this.#isOpen) this.#writer.folded(topic.log, topic.state.lastEvent);
+  }
+
+  #repeats(publishers: "agents" | "direct" | "replicated") {
+    return (topics: readonly string[], count: number): void => {
+      this.state.counters.duplicate(publishers, count);
+      for (const topic of topics) this.state.topic(topic).repeat(1);
+    };
+  }
+}
+
+/** Pulsar keeps a quarter longer than we count, so that nothing that counts is ever missing. */
+function policyOf({ retentionMs, retentionBytes }: Retention): TopicPolicy {
+  return {
+    retentionMs: Math.ceil(retentionMs * 1.25),
+    retentionBytes: Math.ceil(retentionBytes * 1.25),
+  };
+}
+
+/** The promise, or STOPPING when the signal aborts first. The promise goes on alone. */
+async function aborting<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  let giveUp: () => void = () => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(stopping());
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp, { once: true });
+  });
+  aborted.catch(() => undefined);
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    promise.catch(() => undefined);
+    signal.removeEventListener("abort", giveUp);
+  }
+}

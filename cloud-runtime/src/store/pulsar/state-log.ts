@@ -1,0 +1,201 @@
+import { MeshError, sleep, type Clock, type Logger } from "@fleetmesh/core";
+import {
+  compareMessageIds,
+  type MessageId,
+  type PulsarAdmin,
+  type PulsarClient,
+  type PulsarFence,
+  type PulsarProducer,
+  type TopicName,
+} from "@fleetmesh/pulsar";
+import { LiveWrites } from "./live-writes.ts";
+import { encodeWrite, removal, type StateRecord } from "./state-message.ts";
+import { StateReplay } from "./state-replay.ts";
+
+export interface StateLogOptions {
+  readonly client: PulsarClient;
+  readonly admin: PulsarAdmin;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly topic: TopicName;
+  readonly fenceTopic: TopicName;
+  /** Told to who finds the fence taken; also the name of the topic's one producer. */
+  readonly name: string;
+  /** The value that a key has now, for writing it again; undefined when it has none. Asked within `write` only. */
+  readonly valueOf: (key: string) => Uint8Array | undefined;
+}
+
+const sessionKey = "!session";
+const compactionBytes = 64 * 1024 * 1024;
+const partBytesMax = 512 * 1024;
+const headBytes = 1_024;
+const inFlightBytesMax = 256 * 1024 * 1024;
+const sendTimeoutMs = 15_000;
+const retryMs = 250;
+const nameWaitMs = 30_000;
+
+/**
+ * A table of keys and values in a Pulsar topic, with one owner at a time.
+ *
+ * Guarantees
+ * - `open` takes the fence and gives every key's values in order, the last one last. What an owner before wrote after it lost the
+ *   fence is left out.
+ * - `write` resolves when all its records are durable. After a crash they are there all or none.
+ * - A write that failed may be there all the same: who is told of a failure writes those keys again.
+ * - The log does not grow beyond about three times its live records: old ones are written again along with new ones, and dead
+ *   messages are removed when the broker compacts the topic.
+ *
+ * Errors: PULSAR_FENCED (another owner), PULSAR_UNAVAILABLE, PULSAR_DENIED, EVENT_TOO_LARGE (one record beyond a message), STOPPING.
+ */
+export class StateLog {
+  /** Resolves, with the reason, when ownership was lost: what relies on it must stop at once. */
+  readonly lost: Promise<Error>;
+  readonly #options: StateLogOptions;
+  readonly #live = new LiveWrites();
+  #lose: (reason: Error) => void = () => undefined;
+  #fence: PulsarFence | undefined;
+  #producer: Promise<PulsarProducer> | undefined;
+  #session = 0;
+  #write = 0;
+  readonly #closing = new AbortController();
+
+  constructor(options: StateLogOptions) {
+    this.#options = options;
+    this.lost = new Promise((resolve) => {
+      this.#lose = resolve;
+    });
+  }
+
+  async open(apply: (record: StateRecord) => void, signal: AbortSignal): Promise<void> {
+    const { client, admin, topic, fenceTopic, name } = this.#options;
+    await admin.ensureTopic(fenceTopic, {});
+    await admin.ensureTopic(topic, { compactionBytes });
+    this.#fence = await client.fence(fenceTopic, name);
+    void this.#fence.lost.then((reason) => this.#lose(reason));
+    const producer = await this.#openProducer();
+    // The end of the log is known by a message of ours behind everything: nobody else can write any more.
+    const probe = await producer.send({ payload: Uint8Array.of(1), properties: {}, key: "!probe" });
+    const replay = new StateReplay(this.#live, (record) => {
+      if (record.key !== sessionKey) apply(record);
+    });
+    await this.#replay(replay, probe, AbortSignal.any([signal, this.#closing.signal]));
+    this.#session = replay.session + 1;
+    // Before anything of this session counts, no message of an older one may count any more.
+    await this.write([this.#sessionRecord()]);
+  }
+
+  /** Messages of several calls are stored in the order of the calls. */
+  async write(records: readonly StateRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    const all = [...records, ...this.#rewritten(records)];
+    const { messageBytesMax } = this.#options.client;
+    const bytesMax = Math.min(partBytesMax, messageBytesMax - headBytes);
+    this.#write += 1;
+    const messages = encodeWrite(all, { session: this.#session, write: this.#write }, bytesMax);
+    const messageKeys = messages.map(({ key }) => key ?? "");
+    try {
+      const producer = await this.#openProducer();
+      await Promise.all(messages.map((message) => producer.send(message)));
+    } catch (error) {
+      this.#live.addDead(messageKeys);
+      throw error;
+    }
+    const deleted = new Set<string>();
+    for (const { key, value } of all) if (value === undefined) deleted.add(key);
+    const keys = all.map(({ key }) => key);
+    this.#live.add(messageKeys, keys, deleted);
+    await this.#remove(this.#live.takeDead());
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    const producer = await this.#producer?.catch(() => undefined);
+    await producer?.close().catch(() => undefined);
+    await this.#fence?.release().catch(() => undefined);
+  }
+
+  #rewritten(records: readonly StateRecord[]): StateRecord[] {
+    const keys = this.#live.toRewrite(Math.max(64, records.length));
+    if (keys.length === 0) return [];
+    const written = new Set(records.map(({ key }) => key));
+    return keys
+      .filter((key) => !written.has(key))
+      .map((key) =>
+        key === sessionKey ? this.#sessionRecord() : { key, value: this.#options.valueOf(key) },
+      );
+  }
+
+  /** Keeps one record of the session alive, so that older sessions are known to be over as long as this is the newest. */
+  #sessionRecord(): StateRecord {
+    return { key: sessionKey, value: Buffer.from(String(this.#session)) };
+  }
+
+  async #remove(messageKeys: readonly string[]): Promise<void> {
+    if (messageKeys.length === 0) return;
+    try {
+      const producer = await this.#openProducer();
+      await Promise.all(messageKeys.map((key) => producer.send(removal(key))));
+    } catch (error) {
+      // They only take room; the next start finds them dead again.
+      this.#options.logger.debug({ err: error }, "Dead messages of the state were not removed.");
+    }
+  }
+
+  async #replay(replay: StateReplay, until: MessageId, signal: AbortSignal): Promise<void> {
+    const { client, topic } = this.#options;
+    const from = { after: "earliest", queueMax: 1_000, isCompacted: true } as const;
+    const reader = await client.reader(topic, from);
+    try {
+      for (;;) {
+        const messages = await reader.next(1_000, signal);
+        if (messages.length === 0) throw stopped();
+        for (const message of messages) {
+          if (compareMessageIds(message.id, until) < 0) replay.take(message);
+          else {
+            replay.finish();
+            return;
+          }
+        }
+      }
+    } finally {
+      await reader.close();
+    }
+  }
+
+  #openProducer(): Promise<PulsarProducer> {
+    this.#producer ??= this.#makeProducer();
+    return this.#producer;
+  }
+
+  async #makeProducer(): Promise<PulsarProducer> {
+    try {
+      const producer = await this.#namedProducer();
+      void producer.ended.then(() => (this.#producer = undefined));
+      return producer;
+    } catch (error) {
+      this.#producer = undefined;
+      throw error;
+    }
+  }
+
+  /** The name is free a while after the connection of who had it is gone. */
+  async #namedProducer(): Promise<PulsarProducer> {
+    const { client, clock, topic, name } = this.#options;
+    const options = { name, bytesInFlightMax: inFlightBytesMax, timeoutMs: sendTimeoutMs };
+    const untilMs = clock.monotonicMs() + nameWaitMs;
+    for (;;) {
+      if (this.#closing.signal.aborted) throw stopped();
+      try {
+        return await client.producer(topic, options);
+      } catch (error) {
+        const isFenced = MeshError.is(error, "PULSAR_FENCED");
+        if (!isFenced || clock.monotonicMs() >= untilMs) throw error;
+        await sleep(clock, retryMs, this.#closing.signal);
+      }
+    }
+  }
+}
+
+function stopped(): MeshError {
+  return new MeshError("STOPPING", "The state log is closed");
+}

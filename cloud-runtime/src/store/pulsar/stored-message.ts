@@ -1,0 +1,48 @@
+import { eventLimitsDefault } from "@fleetmesh/core";
+import {
+  eventOf,
+  foreignEventOf,
+  formatMessageId,
+  stampOf,
+  type EventStamp,
+  type ReceivedMessage,
+} from "@fleetmesh/pulsar";
+import type { Origin, StoredEvent } from "../event-store.ts";
+
+/** An event of another Pulsar producer may be this large; ours were checked at the doors. */
+const foreignLimits = eventLimitsDefault;
+
+/**
+ * The event that a message of a topic is; undefined when it is none: it is passed over wherever it is read, and counted once.
+ * A CloudEvent of another Pulsar producer counts as a direct publisher's of this region.
+ */
+export function storedEventOf(
+  message: ReceivedMessage,
+  topic: string,
+  region: string,
+): StoredEvent | undefined {
+  const stamp = stampOf(message.properties);
+  const event = stamp ? eventOf(message) : foreignEventOf(message, foreignLimits);
+  if (!event) return undefined;
+  const { sequence, receivedMs } = stamp ?? { sequence: 0, receivedMs: message.publishedMs };
+  return {
+    position: formatMessageId(message.id),
+    topic,
+    origin: stamp ? originOf(stamp) : { region },
+    entry: { topic, sequence, receivedMs, event },
+  };
+}
+
+function originOf({ region, agentId, epoch, eventClass, position }: EventStamp): Origin {
+  const agent = agentId === undefined ? {} : { agentId, epoch, eventClass };
+  return { region, ...agent, ...(position === undefined ? {} : { position }) };
+}
+
+/** What the message of an event says about where it came from. */
+export function stampFor(
+  origin: Origin,
+  numbered: { sequence: number; receivedMs: number },
+): EventStamp {
+  const { sequence, receivedMs } = numbered;
+  return { ...origin, sequence, receivedMs };
+}

@@ -1,0 +1,140 @@
+import { createHash } from "node:crypto";
+import {
+  compareMessageIds,
+  type MessageId,
+  type OutgoingMessage,
+  type ReceivedMessage,
+  type TopicPolicy,
+} from "@fleetmesh/pulsar";
+import { topicStart } from "./message-place.ts";
+import { unavailable, within, type StorePorts } from "./store-ports.ts";
+import { TopicFollower } from "./topic-follower.ts";
+import { TopicSender } from "./topic-sender.ts";
+import type { TopicState } from "./topic-state.ts";
+
+export interface TopicLogOptions {
+  readonly ports: StorePorts;
+  readonly state: TopicState;
+  /** Asked each time the topic is ensured. */
+  readonly policy: () => TopicPolicy;
+  readonly producerName: string;
+  /** Producers of the topic at a time; an agent always has the same. */
+  readonly sessions: number;
+  readonly bytesInFlightMax: number;
+  readonly sendTimeoutMs: number;
+  /** Folds in order; called with messages behind the state's place only. */
+  readonly fold: (messages: readonly ReceivedMessage[]) => void;
+}
+
+const reachMsMax = 10_000;
+
+/** One topic in Pulsar as the store uses it: producers in, one follower out, and how far each has come. */
+export class TopicLog {
+  readonly state: TopicState;
+  readonly #options: TopicLogOptions;
+  readonly #follower: TopicFollower;
+  readonly #senders: TopicSender[];
+  #ensured: Promise<void> | undefined;
+  /** The last message of ours that the broker acknowledged: what was answered may be read. */
+  #acknowledged: MessageId = topicStart;
+
+  constructor(options: TopicLogOptions) {
+    const { ports, state, producerName, bytesInFlightMax, sendTimeoutMs } = options;
+    this.#options = options;
+    this.state = state;
+    const { topic } = state;
+    const place = (): MessageId => state.place;
+    this.#follower = new TopicFollower({ ports, topic, place, fold: options.fold });
+    const senderOf = (shard: number): TopicSender =>
+      new TopicSender({
+        ...{ ports, topic, bytesInFlightMax, timeoutMs: sendTimeoutMs },
+        name: `${producerName}-${shard}`,
+        ensure: () => this.#ensure(),
+        foldToEnd: () => this.foldToEnd(),
+      });
+    this.#senders = Array.from({ length: options.sessions }, (_, shard) => senderOf(shard));
+  }
+
+  get topic(): string {
+    return this.state.topic;
+  }
+
+  /** The last message of ours that the broker acknowledged. */
+  get acknowledged(): MessageId {
+    return this.#acknowledged;
+  }
+
+  /** The topic exists already: its follower may begin. */
+  follow(): void {
+    this.#ensured ??= Promise.resolve();
+    this.#follower.start();
+  }
+
+  /** Throws STORE_UNAVAILABLE when a send now is known to fail. */
+  assertSendable(publisher: string): void {
+    this.#senderOf(publisher).assertSendable();
+  }
+
+  /** In the order of the calls, for one publisher. Rejects with STORE_UNAVAILABLE: it may be stored all the same. */
+  async send(message: OutgoingMessage, publisher: string): Promise<MessageId> {
+    const id = await this.#senderOf(publisher).send(message);
+    if (compareMessageIds(id, this.#acknowledged) > 0) this.#acknowledged = id;
+    return id;
+  }
+
+  /** Resolves when it is known what became of what this publisher sent. */
+  recovered(publisher: string): Promise<void> {
+    return this.#senderOf(publisher).recovered();
+  }
+
+  /** Resolves when the message is folded. */
+  reach(id: MessageId): Promise<void> {
+    return this.#follower.reach(id);
+  }
+
+  /** Resolves when everything is folded that the topic holds now. */
+  async foldToEnd(): Promise<void> {
+    const last = await this.#options.ports.admin.lastMessageId(this.topic);
+    if (last) await this.#follower.reach(last);
+  }
+
+  /** What was answered before can be read. Throws STORE_UNAVAILABLE when that takes too long, as with the broker away. */
+  async readable(): Promise<void> {
+    const { state } = this;
+    if (state.has(this.#acknowledged)) return;
+    await within(this.#options.ports.clock, reachMsMax, {
+      promise: this.#follower.reach(this.#acknowledged),
+      late: () => unavailable(`${this.topic} cannot be read at the moment`),
+    });
+  }
+
+  closeIdle(idleMs: number): void {
+    for (const sender of this.#senders) sender.closeIdle(idleMs);
+  }
+
+  async stop(): Promise<void> {
+    // The follower last: a sender that recovers waits for it, and is told to stop first.
+    const senders = this.#senders.map((sender) => sender.stop());
+    await this.#follower.stop();
+    await Promise.all(senders);
+  }
+
+  /** Once for all senders; again after a failure. */
+  #ensure(): Promise<void> {
+    this.#ensured ??= this.#options.ports.admin
+      .ensureTopic(this.topic, this.#options.policy())
+      .then(() => this.#follower.start())
+      .catch((error: unknown) => {
+        this.#ensured = undefined;
+        throw error;
+      });
+    return this.#ensured;
+  }
+
+  #senderOf(publisher: string): TopicSender {
+    const [only] = this.#senders;
+    if (only && this.#senders.length === 1) return only;
+    const hash = createHash("md5").update(publisher).digest().readUInt32LE();
+    return this.#senders[hash % this.#senders.length] as TopicSender;
+  }
+}

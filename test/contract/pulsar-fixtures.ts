@@ -1,0 +1,38 @@
+import { createLogger, seededChance, SimulatedClock } from "@fleetmesh/core";
+import { openPulsarStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
+import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/pulsar";
+import type { EventStoreFixture } from "./event-store-probe.ts";
+
+const region = "cn-east";
+const directWindow = 100;
+const retentionMs = 60_000;
+const deadline = (): AbortSignal => AbortSignal.timeout(5_000);
+
+/** The store on Pulsar over the broker in memory, with a new client at each opening as a new process has. */
+export async function openPulsarMemory(tailBytesMax: number): Promise<EventStoreFixture> {
+  const clock = new SimulatedClock();
+  const broker = new MemoryBroker({ clock, chance: seededChance(1) });
+  const open = (): PulsarStore =>
+    openPulsarStore({
+      client: new MemoryPulsarClient(broker),
+      admin: new MemoryPulsarAdmin(broker),
+      ...{ region, directWindow, tailBytesMax, clock, chance: seededChance(2) },
+      retention: () => ({ retentionMs, retentionBytes: 1_000_000 }),
+      logger: createLogger({ part: "test", level: "silent" }),
+    });
+  let store = open();
+  await store.part.start();
+  return {
+    store: store.events,
+    ...{ region, directWindow, retentionMs },
+    nowMs: () => clock.wallMs(),
+    pass: (ms) => clock.advance(ms),
+    async reopen() {
+      await store.part.stop(deadline());
+      store = open();
+      await store.part.start();
+      return store.events;
+    },
+    close: () => store.part.stop(deadline()),
+  };
+}
