@@ -46,8 +46,11 @@ export class MemoryPulsarClient implements PulsarClient {
 
   async producer(topic: TopicName, options: ProducerOptions): Promise<PulsarProducer> {
     await this.#reach(topic);
-    if (options.name !== undefined && this.#broker.names.has(`${topic}\n${options.name}`))
-      throw new MeshError("PULSAR_FENCED", `${topic} has a producer ${options.name} already`);
+    const other = this.#broker.names.get(`${topic}\n${options.name}`);
+    if (other && options.takeOver === true)
+      other.cut(new MeshError("PULSAR_FENCED", `Another took the name ${options.name ?? ""}`));
+    else if (other)
+      throw new MeshError("PULSAR_FENCED", `${topic} has a producer ${options.name ?? ""} already`);
     const { messageBytesMax } = this;
     const producer = new MemoryProducer(this.#broker, topic, { ...options, messageBytesMax });
     this.#connected.add(producer);

@@ -140,7 +140,8 @@ export class MemoryProducer implements PulsarProducer {
       const oldest = this.#stored[0]?.sent[0] ?? this.#outgoing[0]?.[0];
       if (this.#over || !oldest) return;
       const leftMs = oldest.sentMs + this.#options.timeoutMs - clock.monotonicMs();
-      if (leftMs > 0) this.#watch(leftMs);
+      // At least a millisecond: less may not move a clock that counts in fractions.
+      if (leftMs > 0) this.#watch(Math.max(1, leftMs));
       else this.cut(new MeshError("PULSAR_UNAVAILABLE", "The broker did not acknowledge in time"));
     });
   }

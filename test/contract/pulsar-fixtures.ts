@@ -1,6 +1,21 @@
-import { createLogger, seededChance, SimulatedClock } from "@fleetmesh/core";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  createLogger,
+  seededChance,
+  SimulatedClock,
+  systemChance,
+  systemClock,
+} from "@fleetmesh/core";
 import { openPulsarStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
-import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/pulsar";
+import {
+  BinaryPulsarClient,
+  HttpPulsarAdmin,
+  MemoryBroker,
+  MemoryPulsarAdmin,
+  MemoryPulsarClient,
+} from "@fleetmesh/pulsar";
+import { freshNamespace } from "../servers/pulsar-namespace.ts";
+import type { PulsarAddress } from "../servers/pulsar-server.ts";
 import type { EventStoreFixture } from "./event-store-probe.ts";
 
 const region = "cn-east";
@@ -27,6 +42,38 @@ export async function openPulsarMemory(tailBytesMax: number): Promise<EventStore
     ...{ region, directWindow, retentionMs },
     nowMs: () => clock.wallMs(),
     pass: (ms) => clock.advance(ms),
+    async reopen() {
+      await store.part.stop(deadline());
+      store = open();
+      await store.part.start();
+      return store.events;
+    },
+    close: () => store.part.stop(deadline()),
+  };
+}
+
+/** Retention passes really: as short as segments let it be. */
+const realRetentionMs = 2_000;
+
+/** The store over a real Pulsar, in a namespace of its own. */
+export async function openPulsarServerStore(server: PulsarAddress): Promise<EventStoreFixture> {
+  const [tenant = "", namespace = ""] = (await freshNamespace(server)).split("/");
+  const place = { tenant, namespace, clock: systemClock, chance: systemChance };
+  const open = (): PulsarStore =>
+    openPulsarStore({
+      client: new BinaryPulsarClient({ url: server.brokerUrl, ...place }),
+      admin: new HttpPulsarAdmin({ url: server.webUrl, ...place }),
+      ...{ region, directWindow },
+      retention: () => ({ retentionMs: realRetentionMs, retentionBytes: 1_000_000 }),
+      logger: createLogger({ part: "test", level: "silent" }),
+    });
+  let store = open();
+  await store.part.start();
+  return {
+    store: store.events,
+    ...{ region, directWindow, retentionMs: realRetentionMs },
+    nowMs: () => Date.now(),
+    pass: async (ms) => delay(ms),
     async reopen() {
       await store.part.stop(deadline());
       store = open();

@@ -88,15 +88,13 @@ export class AgentStreams {
 
   /** Lets go of streams whose answers are all folded: the fold knows them. */
   sweep(): void {
-    for (const [key, { inHand, broken, marks }] of this.#open) {
-      if (inHand > 0 || broken.size > 0) continue;
-      if ([...marks].every(([log, id]) => log.state.has(id))) this.#open.delete(key);
-    }
+    for (const [key, stream] of this.#open) if (isFolded(stream)) this.#open.delete(key);
   }
 
   #stream(key: string): OpenStream {
     const found = this.#open.get(key);
-    if (found) return found;
+    // The fold may know more than was sent here: what landed late, or came over another node.
+    if (found && !isFolded(found)) return found;
     const sent = this.#options.folded.copyOf(key);
     const stream = {
       ...{ key, sent, answered: Promise.resolve(), inHand: 0 },
@@ -184,6 +182,13 @@ export class AgentStreams {
     const fresh = { ...gap, first: Math.max(gap.first, sequence + 1) };
     plan.outgoing.push({ log: journal, message: encodeGap(region, append, fresh) });
   }
+}
+
+/** Nothing is in hand, and the fold has all that was answered. */
+function isFolded({ inHand, broken, marks }: OpenStream): boolean {
+  if (inHand > 0 || broken.size > 0) return false;
+  for (const [log, id] of marks) if (!log.state.has(id)) return false;
+  return true;
 }
 
 type RunOf<Kind extends AgentRun["kind"]> = Extract<AgentRun, { kind: Kind }>;

@@ -192,8 +192,12 @@ export class FoldState {
   }
 
   #record(record: JournalRecord, id: MessageId): void {
-    if (record.kind === "cursor") this.links.move(record.move);
-    else if (record.kind === "gap") this.#passGap(streamKey(record.stream), record.gap);
+    if (record.kind === "cursor") {
+      const topic = this.topic(record.move.topic);
+      this.links.move(record.move, (place) => topic.has(place));
+      return;
+    }
+    if (record.kind === "gap") this.#passGap(streamKey(record.stream), record.gap);
     else this.#reject(record, id);
   }
 

@@ -39,6 +39,7 @@ const gapBody = z.object({
 });
 const cursorBody = z.object({
   ...{ region: z.string(), topic: z.string(), cursor: z.string() },
+  before: z.string().optional(),
   through: z.string().optional(),
 });
 
@@ -94,8 +95,9 @@ export function rejectedOf(message: ReceivedMessage, region: string): RejectedRe
 function cursorOf(payload: Uint8Array): JournalRecord | undefined {
   const { data } = cursorBody.safeParse(json(payload));
   if (!data) return undefined;
+  const { before } = data;
   const through = data.through === undefined ? undefined : parseMessageId(data.through);
-  return { kind: "cursor", move: { ...data, through } };
+  return { kind: "cursor", move: { ...data, before, through } };
 }
 
 function journalMessage(kind: string, stamp: EventStamp, body: unknown): OutgoingMessage {

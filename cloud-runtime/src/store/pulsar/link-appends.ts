@@ -74,10 +74,7 @@ export class LinkAppends {
   }
 
   sweep(): void {
-    for (const [key, { inHand, isBroken, marks }] of this.#open) {
-      if (inHand > 0 || isBroken) continue;
-      if ([...marks].every(([log, id]) => log.state.has(id))) this.#open.delete(key);
-    }
+    for (const [key, link] of this.#open) if (isFolded(link)) this.#open.delete(key);
   }
 
   async #refuse(key: string, link: OpenLink, append: ReplicatedAppend): Promise<never> {
@@ -92,7 +89,8 @@ export class LinkAppends {
 
   #link(key: string, { originRegion, topic }: ReplicatedAppend): OpenLink {
     const found = this.#open.get(key);
-    if (found) return found;
+    // The fold may know more than was sent here: a move of a cursor that landed late.
+    if (found && !isFolded(found)) return found;
     const link = {
       cursor: this.#options.folded.cursor(originRegion, topic),
       ...{ answered: Promise.resolve(), inHand: 0, isBroken: false },
@@ -106,7 +104,7 @@ export class LinkAppends {
     const outgoing: Outgoing[] = [];
     let pending: MessageId | undefined;
     for (const { position, entry, origin } of entries) {
-      const stored = this.#options.folded.pendingPlace({ region: originRegion, topic, position });
+      const stored = this.#options.folded.placeOf({ region: originRegion, topic, position });
       pending = later(pending, stored);
       if (stored) continue;
       const stamp = stampFor({ ...origin, position }, entry);
@@ -126,9 +124,10 @@ export class LinkAppends {
     const events = await this.#send(plan.outgoing, { key, link });
     // Cursors move in their order, and never over events that are not stored.
     await before;
-    const { topic, originRegion, cursorAfter } = append;
+    const { topic, originRegion, cursorBefore, cursorAfter } = append;
     const through = later(plan.pending, events.get(link.log));
-    const move = { region: originRegion, topic, cursor: cursorAfter, through };
+    const moved = { before: cursorBefore, cursor: cursorAfter, through };
+    const move = { region: originRegion, topic, ...moved };
     const message = encodeCursor(this.#options.region, move);
     await this.#send([{ log: this.#options.journal, message }], { key, link });
   }
@@ -170,6 +169,12 @@ export class LinkAppends {
       // Only a stop ends the wait.
     }
   }
+}
+
+/** Nothing is in hand, and the fold has all that was answered. */
+function isFolded({ inHand, isBroken, marks }: OpenLink): boolean {
+  if (inHand > 0 || isBroken) return false;
+  return [...marks].every(([log, id]) => log.state.has(id));
 }
 
 function keyOf({ originRegion, topic }: ReplicatedAppend): string {

@@ -14,12 +14,18 @@ interface Link {
   through: MessageId;
   /** Positions in the origin's topic of events beyond it: stored, and the cursor's move is not. */
   readonly pending: Map<Position, MessageId>;
+  /** Those of before the cursor's last moves, for an append that was begun when a move of before was on its way still. */
+  readonly settled: ReadonlyMap<Position, MessageId>[];
 }
+
+const movesRemembered = 8;
 
 /** A link's move, as the journal has it. */
 export interface CursorMove {
   readonly region: string;
   readonly topic: string;
+  /** Where it was. A move from anywhere else than where the fold has it is none: it came late. */
+  readonly before: Position | undefined;
   readonly cursor: Position;
   /** The last event that was stored with it; undefined when there was none. */
   readonly through: MessageId | undefined;
@@ -47,9 +53,12 @@ export class LinkTable {
     return this.#links.get(linkKey(region, topic))?.cursor;
   }
 
-  /** Where an event lies that is stored beyond the cursor. */
-  pendingPlace(of: { region: string; topic: string; position: Position }): MessageId | undefined {
-    return this.#links.get(linkKey(of.region, of.topic))?.pending.get(of.position);
+  /** Where an event lies that is stored beyond the cursor, or was until a moment ago. */
+  placeOf(of: { region: string; topic: string; position: Position }): MessageId | undefined {
+    const link = this.#links.get(linkKey(of.region, of.topic));
+    if (!link) return undefined;
+    const settled = link.settled.find((moved) => moved.has(of.position));
+    return link.pending.get(of.position) ?? settled?.get(of.position);
   }
 
   /** False when an event of this position is stored already and its cursor has not moved. */
@@ -57,20 +66,23 @@ export class LinkTable {
     const key = linkKey(of.region, of.topic);
     const link = this.#link(key);
     if (link.pending.has(of.position)) return false;
-    if (compareMessageIds(id, link.through) > 0) {
-      link.pending.set(of.position, id);
-      this.#onChanged(key);
-    }
+    link.pending.set(of.position, id);
+    if (compareMessageIds(id, link.through) >= 0) settle(link);
+    this.#onChanged(key);
     return true;
   }
 
-  move({ region, topic, cursor, through }: CursorMove): void {
+  /** `isFolded`: the topic is folded up to the last event of before the move. Before that, copies of them may still come. */
+  move(
+    { region, topic, before, cursor, through }: CursorMove,
+    isFolded: (id: MessageId) => boolean,
+  ): void {
     const key = linkKey(region, topic);
     const link = this.#link(key);
+    if (link.cursor !== before) return;
     link.cursor = cursor;
     if (through && compareMessageIds(through, link.through) > 0) link.through = through;
-    for (const [position, id] of link.pending)
-      if (compareMessageIds(id, link.through) <= 0) link.pending.delete(position);
+    if (isFolded(link.through)) settle(link);
     this.#onChanged(key);
   }
 
@@ -90,17 +102,31 @@ export class LinkTable {
     const { cursor, through, pending } = kept.parse(JSON.parse(Buffer.from(value).toString()));
     const places = pending.map(([position, id]) => [position, parseMessageId(id)] as const);
     this.#links.set(key, {
-      ...{ cursor, through: parseMessageId(through), pending: new Map(places) },
+      ...{ cursor, through: parseMessageId(through), pending: new Map(places), settled: [] },
     });
   }
 
   #link(key: string): Link {
     const link = this.#links.get(key) ?? {
-      ...{ cursor: undefined, through: topicStart, pending: new Map<Position, MessageId>() },
+      ...{ cursor: undefined, through: topicStart },
+      ...{ pending: new Map<Position, MessageId>(), settled: [] },
     };
     this.#links.set(key, link);
     return link;
   }
+}
+
+/** What the cursor has passed is not pending any more. */
+function settle({ pending, settled, through }: Link): void {
+  const moved = new Map<Position, MessageId>();
+  for (const [position, id] of pending) {
+    if (compareMessageIds(id, through) > 0) continue;
+    pending.delete(position);
+    moved.set(position, id);
+  }
+  if (moved.size === 0) return;
+  settled.unshift(moved);
+  if (settled.length > movesRemembered) settled.pop();
 }
 
 function linkKey(region: string, topic: string): string {

@@ -1,5 +1,5 @@
 import { isTopic, MeshError, type Timer } from "@fleetmesh/core";
-import type { ReceivedMessage, TopicPolicy } from "@fleetmesh/pulsar";
+import { formatMessageId, type ReceivedMessage, type TopicPolicy } from "@fleetmesh/pulsar";
 import type {
   AgentAppend,
   AgentReceipt,
@@ -153,13 +153,16 @@ export class PulsarEngine {
     const [first, until] = [ids[0], ids.at(-1)];
     if (!first || !until) return [];
     const records: RejectedRecord[] = [];
+    // Repetitions lie between them.
+    const wanted = new Set(ids.map(formatMessageId));
     const scan = { topic: journalTopic, after: placeBefore(first), until };
     await this.#catchUp.scan(scan, (message) => {
-      const record = rejectedOf(message, this.#options.region);
+      const isWanted = wanted.has(formatMessageId(message.id));
+      const record = isWanted ? rejectedOf(message, this.#options.region) : undefined;
       if (record) records.push(record);
       return true;
     });
-    return records.slice(-limit).reverse();
+    return records.reverse();
   }
 
   /** Topics of the mesh that Pulsar has and nobody here has used yet: other producers' too. */

@@ -227,10 +227,17 @@ export class PulsarEventStore implements EventStore {
     try {
       return await ask(engine);
     } catch (error) {
-      // The engine stopped, not the store.
-      const isLost = MeshError.is(error, "STOPPING") && this.#engine !== engine && this.#isRunning;
-      throw isLost ? unavailable("The fence was lost", error) : error;
+      throw this.#outward(error, engine);
     }
+  }
+
+  /** What Pulsar cannot do now, for whatever reason, is the store's trouble and not the caller's. */
+  #outward(error: unknown, engine: PulsarEngine): unknown {
+    if (!MeshError.is(error)) return error;
+    const isLost = error.kind === "STOPPING" && this.#engine !== engine && this.#isRunning;
+    if (isLost) return unavailable("The fence was lost", error);
+    const isPulsars = error.kind.startsWith("PULSAR_") || error.kind === "TOPIC_UNKNOWN";
+    return isPulsars ? unavailable(error.message, error) : error;
   }
 
   async #readable({ topics }: PulsarEngine): Promise<void> {

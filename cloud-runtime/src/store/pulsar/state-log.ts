@@ -181,7 +181,8 @@ export class StateLog {
   /** The name is free a while after the connection of who had it is gone. */
   async #namedProducer(): Promise<PulsarProducer> {
     const { client, clock, topic, name } = this.#options;
-    const options = { name, bytesInFlightMax: inFlightBytesMax, timeoutMs: sendTimeoutMs };
+    const limits = { bytesInFlightMax: inFlightBytesMax, timeoutMs: sendTimeoutMs };
+    const options = { name, takeOver: true, ...limits };
     const untilMs = clock.monotonicMs() + nameWaitMs;
     for (;;) {
       if (this.#closing.signal.aborted) throw stopped();

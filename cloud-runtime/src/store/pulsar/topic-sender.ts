@@ -127,6 +127,11 @@ export class TopicSender {
   }
 
   #opened(producer: PulsarProducer): void {
+    if (this.#isStopping()) {
+      this.#state = { kind: "closed" };
+      producer.close().catch(() => undefined);
+      return;
+    }
     this.#state = { kind: "open", producer };
     void producer.ended.then((reason) => this.#broke(producer, reason));
   }
@@ -135,7 +140,10 @@ export class TopicSender {
     const { ports, topic, name, bytesInFlightMax, timeoutMs, ensure } = this.#options;
     await ensure();
     if (this.#isStopping()) throw stopping();
-    const producer = await ports.client.producer(topic, { name, bytesInFlightMax, timeoutMs });
+    const producer = await ports.client.producer(topic, {
+      // The fence is ours: whoever has the name still must not send any more.
+      ...{ name, takeOver: true, bytesInFlightMax, timeoutMs },
+    });
     if (this.#isStopping()) {
       await producer.close().catch(() => undefined);
       throw stopping();
@@ -153,7 +161,8 @@ export class TopicSender {
     this.#options.ports.logger.warn({ topic: this.#options.topic, why }, "A producer ended.");
     // Also when the producer itself lives on: what it did with one message of a row is not known otherwise.
     producer.close().catch(() => undefined);
-    this.#state = { kind: "broken", why, recovered: this.#recover() };
+    if (this.#isStopping()) this.#state = { kind: "closed" };
+    else this.#state = { kind: "broken", why, recovered: this.#recover() };
   }
 
   async #recover(): Promise<void> {
