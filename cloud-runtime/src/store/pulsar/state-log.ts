@@ -71,7 +71,10 @@ export class StateLog {
     await admin.ensureTopic(fenceTopic, {});
     await admin.ensureTopic(topic, { compactionBytes });
     this.#fence = await client.fence(fenceTopic, name);
-    void this.#fence.lost.then((reason) => this.#lose(reason));
+    void this.#fence.lost.then((reason) => {
+      this.#closing.abort();
+      this.#lose(reason);
+    });
     const producer = await this.#openProducer();
     // The end of the log is known by a message of ours behind everything: nobody else can write any more.
     const probe = await producer.send({ payload: Uint8Array.of(1), properties: {}, key: "!probe" });
@@ -94,6 +97,7 @@ export class StateLog {
     const messages = encodeWrite(all, { session: this.#session, write: this.#write }, bytesMax);
     const messageKeys = messages.map(({ key }) => key ?? "");
     try {
+      if (this.#closing.signal.aborted) throw stopped();
       const producer = await this.#openProducer();
       await Promise.all(messages.map((message) => producer.send(message)));
     } catch (error) {
@@ -182,7 +186,8 @@ export class StateLog {
   async #namedProducer(): Promise<PulsarProducer> {
     const { client, clock, topic, name } = this.#options;
     const limits = { bytesInFlightMax: inFlightBytesMax, timeoutMs: sendTimeoutMs };
-    const options = { name, takeOver: true, ...limits };
+    // Once: who takes the name from us later has the fence.
+    const options = { name, takeOver: this.#session === 0, ...limits };
     const untilMs = clock.monotonicMs() + nameWaitMs;
     for (;;) {
       if (this.#closing.signal.aborted) throw stopped();

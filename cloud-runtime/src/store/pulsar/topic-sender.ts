@@ -38,6 +38,7 @@ export class TopicSender {
   #refusedUntilMs = 0;
   #refusedWhy = "";
   #lastSentMs = 0;
+  #hasHadName = false;
   #inFlight = 0;
   readonly #backoff: Backoff;
 
@@ -141,9 +142,10 @@ export class TopicSender {
     await ensure();
     if (this.#isStopping()) throw stopping();
     const producer = await ports.client.producer(topic, {
-      // The fence is ours: whoever has the name still must not send any more.
-      ...{ name, takeOver: true, bytesInFlightMax, timeoutMs },
+      // The fence is ours: who has the name still must not send any more. Only once: who takes it from us later has the fence.
+      ...{ name, takeOver: !this.#hasHadName, bytesInFlightMax, timeoutMs },
     });
+    this.#hasHadName = true;
     if (this.#isStopping()) {
       await producer.close().catch(() => undefined);
       throw stopping();
