@@ -32,11 +32,11 @@ export interface BoundMessage {
   readonly properties: Readonly<Record<string, string>>;
 }
 
-interface AgentNumber {
-  readonly agentId: string;
-  readonly epoch: string;
-  readonly eventClass: EventClass;
-  readonly sequence: number;
+/** What both kinds of stamp begin with. */
+interface Entered {
+  readonly region: string;
+  readonly receivedMs: number;
+  readonly position: string | undefined;
 }
 
 const nameLengthMax = 64;
@@ -76,26 +76,35 @@ export function encodeEvent(event: MeshEvent, stamp: EventStamp): OutgoingMessag
  * sense make a message foreign.
  */
 export function stampOf(properties: Readonly<Record<string, string>>): EventStamp | undefined {
-  const region = bounded(properties["meshorigin"]);
-  const receivedMs = Number(properties["meshreceived"] ?? Number.NaN);
+  const { meshorigin, meshreceived, meshposition, meshagent } = properties;
+  const region = bounded(meshorigin);
+  const receivedMs = Number(meshreceived ?? Number.NaN);
   if (region === undefined || !Number.isFinite(receivedMs)) return undefined;
-  const position = bounded(properties["meshposition"]);
-  const entered = { region, receivedMs, position };
-  if (properties["meshagent"] === undefined) return { ...entered, sequence: 0 };
-  const numbered = numberOf(properties);
-  if (!numbered || (numbered.sequence === 0 && position === undefined)) return undefined;
-  return { ...entered, ...numbered };
+  const position = bounded(meshposition);
+  if (meshagent !== undefined) return agentStampOf(properties, { region, receivedMs, position });
+  return {
+    region,
+    agentId: undefined,
+    epoch: undefined,
+    eventClass: undefined,
+    sequence: 0,
+    receivedMs,
+    position,
+  };
 }
 
-function numberOf(properties: Readonly<Record<string, string>>): AgentNumber | undefined {
-  const agentId = bounded(properties["meshagent"]);
-  const epoch = properties["meshepoch"] ?? "";
-  const eventClass = classOfRank(Number(properties["meshclass"] ?? -1));
-  const sequence = Number(properties["meshsequence"]);
-  const isWhole = Number.isSafeInteger(sequence) && sequence >= 0;
-  if (agentId === undefined || !epochGrammar.test(epoch) || !eventClass || !isWhole)
-    return undefined;
-  return { agentId, epoch, eventClass, sequence };
+function agentStampOf(
+  properties: Readonly<Record<string, string>>,
+  { region, receivedMs, position }: Entered,
+): EventStamp | undefined {
+  const { meshagent, meshepoch, meshclass, meshsequence } = properties;
+  const agentId = bounded(meshagent);
+  const eventClass = classOfRank(Number(meshclass ?? -1));
+  const sequence = Number(meshsequence);
+  const isWhole = Number.isSafeInteger(sequence) && sequence >= (position === undefined ? 1 : 0);
+  if (agentId === undefined || eventClass === undefined || !isWhole) return undefined;
+  if (meshepoch === undefined || !epochGrammar.test(meshepoch)) return undefined;
+  return { region, agentId, epoch: meshepoch, eventClass, sequence, receivedMs, position };
 }
 
 /** The event of a message that has a stamp; undefined when its properties are not what `encodeEvent` writes. */

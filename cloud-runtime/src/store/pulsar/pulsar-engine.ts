@@ -124,8 +124,7 @@ export class PulsarEngine {
     await admin.ensureTopic(journalTopic, policyOf(journalRetention));
     this.#journal.follow();
     await this.refreshTopics();
-    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
-    await aborting(Promise.all(logs.map((log) => log.foldToEnd())), signal);
+    await aborting(Promise.all(this.#logs().map((log) => log.foldToEnd())), signal);
     this.#isOpen = true;
     this.#schedule();
   }
@@ -144,6 +143,11 @@ export class PulsarEngine {
 
   appendReplicated(append: ReplicatedAppend): Promise<{ readonly cursor: string }> {
     return this.#take(() => this.links.append(append));
+  }
+
+  /** What was answered before, of any topic, is folded. Throws STORE_UNAVAILABLE when that takes too long. */
+  async readable(): Promise<void> {
+    await Promise.all(this.#logs().map((log) => log.readable()));
   }
 
   /** Newest first. */
@@ -189,17 +193,19 @@ export class PulsarEngine {
   async kill(beforeRelease?: () => Promise<void>): Promise<void> {
     this.#isOpen = false;
     this.#timer?.cancel();
-    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
-    await Promise.all([...logs.map((log) => log.stop()), this.#catchUp.stop()]);
+    await Promise.all([...this.#logs().map((log) => log.stop()), this.#catchUp.stop()]);
     await this.#flushing;
     await beforeRelease?.();
     await this.#stateLog.close();
   }
 
+  #logs(): TopicLog[] {
+    return [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
+  }
+
   async #finish(): Promise<void> {
     await Promise.allSettled(this.#inHand);
-    const logs = [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
-    await Promise.all(logs.map((log) => log.reach(log.acknowledged)));
+    await Promise.all(this.#logs().map((log) => log.reach(log.acknowledged)));
   }
 
   async #take<Answer>(append: () => Promise<Answer>): Promise<Answer> {

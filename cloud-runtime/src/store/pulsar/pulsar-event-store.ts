@@ -136,7 +136,7 @@ export class PulsarEventStore implements EventStore {
 
   topics(): Promise<string[]> {
     return this.#with(async (engine) => {
-      await this.#readable(engine);
+      await engine.readable();
       const stored = [...engine.state.topics.values()].filter((state) => state.stored > 0);
       return stored.map(({ topic }) => topic).sort();
     });
@@ -144,7 +144,7 @@ export class PulsarEventStore implements EventStore {
 
   find(id: string, source?: string): Promise<StoredEvent[]> {
     return this.#with(async (engine) => {
-      await this.#readable(engine);
+      await engine.readable();
       return engine.search.find(id, source);
     });
   }
@@ -155,7 +155,7 @@ export class PulsarEventStore implements EventStore {
 
   ledger(): Promise<StoreLedger> {
     return this.#with(async (engine) => {
-      await this.#readable(engine);
+      await engine.readable();
       return engine.state.ledger();
     });
   }
@@ -166,7 +166,7 @@ export class PulsarEventStore implements EventStore {
 
   trim(nowMs: number): Promise<void> {
     return this.#with(async (engine) => {
-      await this.#readable(engine);
+      await engine.readable();
       engine.trim(nowMs);
     });
   }
@@ -240,10 +240,6 @@ export class PulsarEventStore implements EventStore {
     return isPulsars ? unavailable(error.message, error) : error;
   }
 
-  async #readable({ topics }: PulsarEngine): Promise<void> {
-    await Promise.all([...topics.values()].map(({ log }) => log.readable()));
-  }
-
   async #settled(promise: Promise<void>): Promise<void> {
     const late = (): MeshError => unavailable("What was answered cannot be read at the moment");
     await within(this.#options.clock, settleMsMax, { promise, late });
@@ -254,7 +250,7 @@ export class PulsarEventStore implements EventStore {
     this.#trimTimer = clock.setTimer(trimEveryMs, () => {
       const round = this.#with(async (engine) => {
         await engine.refreshTopics();
-        await this.#readable(engine);
+        await engine.readable();
         engine.trim(time.nowMs());
       });
       round.catch((error: unknown) => {

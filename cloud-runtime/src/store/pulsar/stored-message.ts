@@ -34,15 +34,15 @@ export function storedEventOf(
 }
 
 function originOf({ region, agentId, epoch, eventClass, position }: EventStamp): Origin {
-  const agent = agentId === undefined ? {} : { agentId, epoch, eventClass };
-  return { region, ...agent, ...(position === undefined ? {} : { position }) };
+  if (agentId === undefined && position === undefined) return { region };
+  if (position === undefined) return { region, agentId, epoch, eventClass };
+  return { region, agentId, epoch, eventClass, position };
 }
 
 /** What the message of an event says about where it came from. */
 export function stampFor(
-  origin: Origin,
-  numbered: { sequence: number; receivedMs: number },
+  { region, agentId, epoch, eventClass, position }: Origin,
+  { sequence, receivedMs }: { readonly sequence: number; readonly receivedMs: number },
 ): EventStamp {
-  const { sequence, receivedMs } = numbered;
-  return { ...origin, sequence, receivedMs };
+  return { region, agentId, epoch, eventClass, sequence, receivedMs, position };
 }

@@ -159,12 +159,15 @@ export class TopicSender {
 
   #broke(producer: PulsarProducer, reason: unknown): void {
     if (this.#state.kind !== "open" || this.#state.producer !== producer) return;
-    const why = MeshError.from(reason).message;
-    this.#options.ports.logger.warn({ topic: this.#options.topic, why }, "A producer ended.");
     // Also when the producer itself lives on: what it did with one message of a row is not known otherwise.
     producer.close().catch(() => undefined);
-    if (this.#isStopping()) this.#state = { kind: "closed" };
-    else this.#state = { kind: "broken", why, recovered: this.#recover() };
+    if (this.#isStopping()) {
+      this.#state = { kind: "closed" };
+      return;
+    }
+    const why = MeshError.from(reason).message;
+    this.#options.ports.logger.warn({ topic: this.#options.topic, why }, "A producer ended.");
+    this.#state = { kind: "broken", why, recovered: this.#recover() };
   }
 
   async #recover(): Promise<void> {
