@@ -111,9 +111,8 @@ export class PulsarEngine {
     return this.#stateLog.lost;
   }
 
-  /** When the newest event of all was stored. */
-  get states(): Iterable<TopicState> {
-    return this.state.topics.values();
+  states(): TopicState[] {
+    return [...this.state.topics.values()];
   }
 
   /** Takes the fence, reads the state, and folds everything to its end. */
@@ -125,6 +124,7 @@ export class PulsarEngine {
     this.#journal.follow();
     await this.refreshTopics();
     await aborting(Promise.all(this.#logs().map((log) => log.foldToEnd())), signal);
+    await aborting(Promise.all(this.states().map((state) => this.#missTrimmed(state))), signal);
     this.#isOpen = true;
     this.#schedule();
   }
@@ -197,6 +197,14 @@ export class PulsarEngine {
     await this.#flushing;
     await beforeRelease?.();
     await this.#stateLog.close();
+  }
+
+  /** The broker keeps longer than we do, unless somebody has told it otherwise: what it has taken is counted as trimmed. */
+  async #missTrimmed(state: TopicState): Promise<void> {
+    if (state.segments.all.length === 0) return;
+    const oldest = await this.#options.admin.messageIdAt(state.topic, 0);
+    const { ledger, entry } = state.place;
+    state.trimBefore(oldest ?? { ledger, entry: entry + 1, batch: -1 });
   }
 
   #logs(): TopicLog[] {

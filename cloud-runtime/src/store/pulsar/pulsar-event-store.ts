@@ -67,7 +67,7 @@ export class PulsarEventStore implements EventStore {
       throw error;
     }
     this.#isRunning = true;
-    this.#scheduleTrim(new RetentionClock(clock, newestStoredMs(this.#engine?.states ?? [])));
+    this.#scheduleTrim(new RetentionClock(clock, newestStoredMs(this.#engine?.states() ?? [])));
   }
 
   async stop(deadline: AbortSignal): Promise<void> {
