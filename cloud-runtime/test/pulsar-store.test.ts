@@ -141,4 +141,51 @@ describe("the store on Pulsar", () => {
     await expect(refused).rejects.toMatchObject({ kind: "EVENT_TOO_LARGE" });
     expect(await ids()).toEqual([]);
   });
+
+  describe("over a network that takes its time", () => {
+    /** Awaits what needs simulated time. */
+    const during = async <Result>(promise: Promise<Result>): Promise<Result> => {
+      const progress = { isDone: false };
+      const watched = promise.finally(() => (progress.isDone = true));
+      watched.catch(() => undefined);
+      for (let waited = 0; waited < 10_000 && !progress.isDone; waited += 1) await clock.advance(5);
+      return watched;
+    };
+
+    beforeEach(async () => {
+      await store.part.stop(deadline());
+      broker = new MemoryBroker({ clock, chance: seededChance(1), latencyMsMax: 100 });
+      await during(open());
+    });
+    afterEach(() => during(store.part.stop(new AbortController().signal)));
+
+    it("reads what was answered, also when the fold is behind", async () => {
+      for (let sequence = 1; sequence <= 20; sequence += 1) {
+        await during(
+          store.events.appendFromAgent(agentEvents({ first: sequence, last: sequence })),
+        );
+        expect(await during(ids())).toHaveLength(sequence);
+      }
+    });
+
+    it("makes no copy of what was stored and not acknowledged", async () => {
+      await during(store.events.appendFromAgent(agentEvents({ first: 1, last: 1 })));
+      for (let last = 2; last <= 20; last += 1) {
+        const log = broker.ensureLog(topic);
+        const before = log.messages.length;
+        const append = store.events.appendFromAgent(agentEvents({ first: last, last }));
+        append.catch(() => undefined);
+        while (log.messages.length === before) await clock.advance(1);
+        broker.cut(topic);
+        let outcome = await during(append.then(({ outcome: one }) => one).catch(() => "failed"));
+        while (outcome === "failed") {
+          await clock.advance(50);
+          const again = store.events.appendFromAgent(agentEvents({ first: last, last }));
+          outcome = await during(again.then(({ outcome: one }) => one).catch(() => "failed"));
+        }
+        expect(log.messages).toHaveLength(last);
+      }
+      expect(await during(ids())).toHaveLength(20);
+    });
+  });
 });
