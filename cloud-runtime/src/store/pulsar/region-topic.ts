@@ -111,7 +111,7 @@ export class RegionTopic {
 }
 
 /** The message behind which to read. Throws POSITION_INVALID, or POSITION_TRIMMED with details.earliest. */
-export function placeOf(state: TopicState, position: Position): MessageId {
+function placeOf(state: TopicState, position: Position): MessageId {
   const { segments, lastEvent, place, topic } = state;
   if (position === "earliest") return segments.head;
   if (position === "latest") return lastEvent;

@@ -7,9 +7,9 @@ import {
   type OutgoingMessage,
 } from "@fleetmesh/pulsar";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { agentEvents, sampleEntry, sampleEvent } from "../../test/contract/event-samples.ts";
-import { readAll } from "../../test/contract/event-store-probe.ts";
-import { openPulsarStore, type PulsarStore } from "../src/store/pulsar-store.ts";
+import { agentEvents, sampleEntry, sampleEvent } from "./event-samples.ts";
+import { readAll } from "./event-store-probe.ts";
+import { openPulsarStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
 
 const topic = "vehicle.speed";
 const deadline = (): AbortSignal => AbortSignal.timeout(5_000);
