@@ -63,18 +63,33 @@ class TimedAdmin extends HttpPulsarAdmin {
 /** Retention passes really: as short as segments let it be. */
 const realRetentionMs = 2_000;
 
-/** The store over a real Pulsar, in a namespace of its own. */
-export async function openPulsarServerStore(server: PulsarAddress): Promise<EventStoreFixture> {
-  const [tenant = "", namespace = ""] = (await freshNamespace(server)).split("/");
-  const place = { tenant, namespace, clock: systemClock, chance: systemChance };
-  const open = (): PulsarStore =>
+export interface ServerStoreWish {
+  /** tenant/namespace; one of its own when left out. */
+  readonly place?: string;
+  readonly retentionMs?: number;
+  readonly sendTimeoutMs?: number;
+}
+
+/** Opens stores over one namespace of a real Pulsar, one after another; none is started. */
+export async function serverStores(
+  server: PulsarAddress,
+  { place, retentionMs: keptMs = realRetentionMs, sendTimeoutMs = 15_000 }: ServerStoreWish = {},
+): Promise<() => PulsarStore> {
+  const [tenant = "", namespace = ""] = (place ?? (await freshNamespace(server))).split("/");
+  const at = { tenant, namespace, clock: systemClock, chance: systemChance };
+  return () =>
     openPulsarStore({
-      client: new BinaryPulsarClient({ url: server.brokerUrl, ...place }),
-      admin: new TimedAdmin({ url: server.webUrl, ...place }),
-      ...{ region, directWindow },
-      retention: () => ({ retentionMs: realRetentionMs, retentionBytes: 1_000_000 }),
+      client: new BinaryPulsarClient({ url: server.brokerUrl, ...at }),
+      admin: new TimedAdmin({ url: server.webUrl, ...at }),
+      ...{ region, directWindow, sendTimeoutMs },
+      retention: () => ({ retentionMs: keptMs, retentionBytes: 1_000_000_000 }),
       logger: createLogger({ part: "test", level: "silent" }),
     });
+}
+
+/** The store over a real Pulsar, in a namespace of its own. */
+export async function openPulsarServerStore(server: PulsarAddress): Promise<EventStoreFixture> {
+  const open = await serverStores(server);
   let store = open();
   await store.part.start();
   return {

@@ -10,7 +10,7 @@ export interface StorePorts {
   readonly logger: Logger;
 }
 
-export const retryRange = { initialMs: 100, maxMs: 10_000, floor: 0.3 };
+export const retryRange = { initialMs: 100, maxMs: 3_000, floor: 0.3 };
 
 export function unavailable(why: string, cause?: unknown): MeshError {
   const options = cause === undefined ? {} : { cause };
