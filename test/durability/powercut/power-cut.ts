@@ -11,10 +11,14 @@ export interface PowerCutOptions {
   readonly args?: readonly string[];
   /** What the program writes under here is at stake; all of it counts as synced when the program starts. */
   readonly directory: string;
+  /** Killed behind so many durable steps since it made a file `armed` there; absent = when told. */
+  readonly step?: number;
 }
 
 export interface PowerCutRun {
   readonly child: ChildProcess;
+  /** Resolves when it has ended, by whatever hand. */
+  readonly ended: Promise<unknown>;
   /** What the program wrote to stdout so far. It goes to a file outside the directory and outlives the cut. */
   output(): string;
   /** What it wrote to stderr so far. */
@@ -48,6 +52,7 @@ export function startUnderPowerCut(options: PowerCutOptions): PowerCutRun {
       LD_PRELOAD: library.file,
       POWERCUT_DIR: directory,
       POWERCUT_JOURNAL: side("journal"),
+      ...(options.step === undefined ? {} : { POWERCUT_STEP: String(options.step) }),
     },
   });
   closeSync(stdout);
@@ -55,6 +60,7 @@ export function startUnderPowerCut(options: PowerCutOptions): PowerCutRun {
   const exited = once(child, "exit");
   return {
     child,
+    ended: exited,
     output: () => textOf(side("output")),
     errors: () => textOf(side("errors")),
     async cut(seed) {

@@ -5,6 +5,7 @@
  *
  * POWERCUT_DIR      absolute directory to watch
  * POWERCUT_JOURNAL  file to append to; must lie elsewhere
+ * POWERCUT_STEP     optional: the program is killed behind this many steps (S, R, U or D) since it wrote to a file "armed"
  *
  * Record, little endian: u8 operation | u32 file | u64 offset | u64 length | length bytes
  *   O open: path, offset bit 0 = created, bit 1 = truncated   W write   T truncate to offset   S synced
@@ -15,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -67,6 +69,22 @@ static int is_watched(const char *path) {
   return path[watched_bytes] == '/' || path[watched_bytes] == 0;
 }
 
+static long steps_left = -1;
+
+static int is_armed_file(const char *path, uint64_t length) {
+  return length > 6 && memcmp(path + length - 6, "/armed", 6) == 0;
+}
+
+static void count_step(char operation, const void *data, uint64_t length) {
+  if (operation == 'O' && is_armed_file(data, length)) {
+    const char *step = getenv("POWERCUT_STEP");
+    steps_left = step ? atol(step) : -1;
+  } else if (steps_left > 0 && strchr("SRUD", operation)) {
+    steps_left -= 1;
+    if (steps_left == 0) kill(getpid(), SIGKILL);
+  }
+}
+
 /* One system call for each record, so that a kill leaves whole records and at most one torn at the end. */
 static void record(char operation, uint32_t file, uint64_t offset, const void *data, uint64_t length) {
   unsigned char head[21];
@@ -77,6 +95,7 @@ static void record(char operation, uint32_t file, uint64_t offset, const void *d
   struct iovec parts[2] = {{head, sizeof head}, {(void *)data, length}};
   ssize_t wanted = (ssize_t)(sizeof head + length);
   if (syscall(SYS_writev, journal, parts, length ? 2 : 1) != wanted) die("the journal cannot be written");
+  count_step(operation, data, length);
 }
 
 static void note_open(int fd, const char *path, int flags, int existed, off_t size_before) {

@@ -116,13 +116,17 @@ class JournaledDisk {
     this.#opened.set(file, image);
   }
 
+  /** Of a file, or of a folder with all that is in it. */
   #rename(both: string): void {
     const [from = "", to = ""] = both.split("\0");
-    const image = this.#images.get(from);
-    if (!image) return;
-    this.#images.delete(from);
-    this.#images.set(to, image);
-    if (this.#newNames.delete(from)) this.#newNames.add(to);
+    for (const path of [...this.#images.keys()]) {
+      if (path !== from && !path.startsWith(`${from}/`)) continue;
+      const image = this.#images.get(path);
+      this.#images.delete(path);
+      const renamed = to + path.slice(from.length);
+      if (image) this.#images.set(renamed, image);
+      if (this.#newNames.delete(path)) this.#newNames.add(renamed);
+    }
   }
 
   #syncNames(directory: string): void {
