@@ -3,6 +3,7 @@ import {
   createLogger,
   decodeAck,
   encodeWire,
+  eventPrint,
   noExtensions,
   SimulatedClock,
   type AgentAck,
@@ -189,6 +190,42 @@ describe("AgentIngress", () => {
     const later = outcome(ingress.receive(second, "car-1", encodeWire(hello)));
     await clock.advance(20);
     expect(later.of()).toBe("taken");
+  });
+
+  it("answers a hello when the store has decided on what the connection before had brought, with prints of it", async () => {
+    const { clock, ingress } = await setUp(50);
+    const [before, after] = [new Connection(), new Connection()];
+    outcome(ingress.receive(before, "car-1", encodeWire(hello)));
+    await clock.advance(5);
+    outcome(ingress.receive(before, "car-1", batch(1, 2)));
+    await clock.advance(5);
+    ingress.disconnected(before, true);
+    outcome(ingress.receive(after, "car-1", encodeWire(hello)));
+    await clock.advance(20);
+    expect(after.acks).toEqual([]);
+    await clock.advance(60);
+    expect(after.acks[0]?.watermarks.normal?.sequence).toBe(2);
+    expect(after.acks[0]?.prints?.normal).toEqual([eventPrint(entry(1)), eventPrint(entry(2))]);
+    outcome(ingress.receive(after, "car-1", batch(3, 1)));
+    await clock.advance(80);
+    expect(after.acks.at(-1)?.watermarks.normal?.sequence).toBe(3);
+    expect(after.acks.at(-1)?.prints).toBeUndefined();
+  });
+
+  it("takes nothing more from a connection that is gone or was taken over", async () => {
+    const { clock, store, ingress } = await setUp();
+    const [gone, older, newer] = [new Connection(), new Connection(), new Connection()];
+    outcome(ingress.receive(gone, "car-1", encodeWire(hello)));
+    await clock.advance(20);
+    ingress.disconnected(gone, false);
+    for (const one of [older, newer]) {
+      outcome(ingress.receive(one, "car-1", encodeWire(hello)));
+      await clock.advance(20);
+    }
+    const late = [gone, older].map((one) => outcome(ingress.receive(one, "car-1", batch(1, 1))));
+    await clock.advance(20);
+    expect(late.map((one) => one.of())).toEqual(["UNREACHABLE", "UNREACHABLE"]);
+    expect((await store.events.bounds("a")).stored).toBe(0);
   });
 
   it("lets an agent reconnect as often as it must when its connections ended by themselves", async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { keyOf, type BlockEntry } from "@fleetmesh/core";
+import { eventPrint, gapPrint, keyOf, type BlockEntry } from "@fleetmesh/core";
 import type { EventStore, Position } from "@fleetmesh/cloud-runtime";
 import { agentEvents, agentRuns, sampleEntry, sampleEvent } from "./event-samples.ts";
 import {
@@ -142,6 +142,40 @@ export function testEventStoreContract(name: string, open: () => Promise<EventSt
         expect(known.bulk).toBeUndefined();
         expect((await store.watermarks("car-7", "00000000000000bb")).normal?.sequence).toBe(4);
         expect(await store.watermarks("car-8", "00000000000000aa")).toEqual({});
+      });
+
+      it("keeps prints of the last sequences with the watermark, over a restart too", async () => {
+        const prints = async () =>
+          (await store.watermarks("car-7", "00000000000000aa")).normal?.prints;
+        const printsOf = (...sequences: number[]) =>
+          sequences.map((sequence) => eventPrint(sampleEntry(topic, sequence)));
+        await store.appendFromAgent(agentEvents({ first: 1, last: 3 }));
+        expect(await prints()).toEqual(printsOf(1, 2, 3));
+        // Of a resend only what is new counts.
+        await store.appendFromAgent(
+          agentRuns({ first: 2, last: 7 }, [
+            { kind: "events", entries: [2, 3, 4].map((at) => sampleEntry(topic, at)) },
+            { kind: "gap", first: 5, last: 5, reason: "evicted", topics: {} },
+            { kind: "gap", first: 6, last: 6, reason: "damaged", topics: {} },
+            {
+              kind: "rejected",
+              entry: sampleEntry(topic, 7),
+              code: "MESH-3003",
+              reason: "no permission",
+            },
+          ]),
+        );
+        store = await fixture.reopen();
+        expect(await prints()).toEqual([...printsOf(1, 2, 3, 4), gapPrint, null, ...printsOf(7)]);
+        await store.appendFromAgent(agentEvents({ first: 8, last: 10 }));
+        expect(await prints()).toEqual([
+          ...printsOf(3, 4),
+          gapPrint,
+          null,
+          ...printsOf(7, 8, 9, 10),
+        ]);
+        await store.appendFromAgent(agentEvents({ first: 11, last: 30 }));
+        expect(await prints()).toEqual(printsOf(23, 24, 25, 26, 27, 28, 29, 30));
       });
 
       it("counts gaps and rejections into the watermark, and keeps what was rejected", async () => {
