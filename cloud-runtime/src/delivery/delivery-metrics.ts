@@ -1,15 +1,17 @@
-import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
+import { TallyCounter } from "../telemetry/tally-counter.ts";
+import { TallyHistogram } from "../telemetry/tally-histogram.ts";
 
 /** What the dispatcher shows of itself; the ledger's numbers come from the cursors, never from here. */
 export interface DeliveryMetrics {
-  readonly delivered: Counter<"topic" | "subscription" | "target">;
-  readonly attempts: Counter<"subscription" | "outcome">;
+  readonly delivered: TallyCounter<"topic" | "subscription" | "target">;
+  readonly attempts: TallyCounter<"subscription" | "outcome">;
   readonly filtered: Counter<"topic" | "subscription">;
-  readonly deadLettered: Counter<"topic" | "subscription">;
+  readonly deadLettered: TallyCounter<"topic" | "subscription">;
   readonly filterErrors: Counter<"subscription">;
   readonly lag: Gauge<"topic" | "subscription">;
-  readonly duration: Histogram<"subscription">;
-  readonly endToEnd: Histogram<"topic">;
+  readonly duration: TallyHistogram<"subscription">;
+  readonly endToEnd: TallyHistogram<"topic">;
 }
 
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -18,13 +20,13 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
   const registers = [registry];
   const perTopic = ["topic", "subscription"] as const;
   return {
-    delivered: new Counter({
+    delivered: new TallyCounter({
       name: "fleetmesh_events_delivered_total",
       help: "Events that a target took, redriven ones included.",
       labelNames: ["topic", "subscription", "target"],
       registers,
     }),
-    attempts: new Counter({
+    attempts: new TallyCounter({
       name: "fleetmesh_delivery_attempts_total",
       help: "Attempts to deliver, by how they ended.",
       labelNames: ["subscription", "outcome"],
@@ -36,7 +38,7 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
       labelNames: perTopic,
       registers,
     }),
-    deadLettered: new Counter({
+    deadLettered: new TallyCounter({
       name: "fleetmesh_events_dead_lettered_total",
       help: "Events given up and kept as dead letters.",
       labelNames: perTopic,
@@ -55,14 +57,14 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
       registers,
       collect: collectLag,
     }),
-    duration: new Histogram({
+    duration: new TallyHistogram({
       name: "fleetmesh_delivery_duration_seconds",
       help: "How long an attempt took.",
       labelNames: ["subscription"],
       buckets: seconds,
       registers,
     }),
-    endToEnd: new Histogram({
+    endToEnd: new TallyHistogram({
       name: "fleetmesh_end_to_end_seconds",
       help: "From the door that took the event first to the target's answer, by the wall clocks of both.",
       labelNames: ["topic"],
