@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Dispatcher } from "../../cloud-runtime/src/delivery/dispatcher.ts";
 import { explainEvent } from "../../cloud-runtime/src/delivery/explain-event.ts";
 import { Redrive } from "../../cloud-runtime/src/delivery/redrive.ts";
+import { readLimit } from "../../cloud-runtime/src/delivery/topic-reader.ts";
 import { booksOf, statusOf } from "../../cloud-runtime/src/delivery/subscription-status.ts";
 import { MemoryMetadata } from "../../cloud-runtime/src/metadata/memory-metadata.ts";
 import type { DeliverySpec, Subscription } from "../../cloud-runtime/src/metadata/metadata.ts";
@@ -181,7 +182,8 @@ describe("delivery to HTTP sinks", () => {
     });
     const first = await subscribe(to, { delivery: { windowMax: 1 } });
     await publish("a", "b");
-    await until(() => seenMs.length === 1);
+    // Not when the request came, but when its answer was heard.
+    await until(() => dispatcher.runner(first.id)?.lastError?.startsWith("429") === true);
     const second = await subscribe(to, { id: "s2", delivery: { windowMax: 1 } });
     await publish("c");
     await until(async () => (await pendingOf(first)) + (await pendingOf(second)) === 0);
@@ -274,6 +276,25 @@ describe("delivery to HTTP sinks", () => {
     await until(async () => (await pendingOf(subscription)) === 0);
     expect(seen).toBeLessThanOrEqual(20);
     expect(new Set(to.ids).size).toBe(21);
+  });
+
+  it("reads no further ahead of a slow target than keeps it busy, and then brings the rest", async () => {
+    const held: (() => void)[] = [];
+    const to = await sink((_, response) => held.push(() => response.writeHead(204).end()));
+    const windowMax = 4;
+    const subscription = await subscribe(to, { state: "paused", delivery: { windowMax } });
+    const sent: string[] = [];
+    const keys = Array.from({ length: 250 }, (_, at) => `key${at}-`);
+    for (let round = 0; round < 8; round += 1) sent.push(...(await publish(...keys)));
+    await metadata.putSubscription({ ...subscription, state: "active", revision: 2 });
+    await until(() => held.length === windowMax);
+    const feed = dispatcher.runner(subscription.id)?.feeds.get(topic);
+    await until(() => feed?.state === "full" || feed?.state === "joined");
+    expect(feed?.inHandCount).toBeLessThanOrEqual(readLimit.countMax);
+    to.answer = (_, response) => response.writeHead(204).end();
+    for (const answer of held) answer();
+    await until(async () => (await pendingOf(subscription)) === 0);
+    expect([...to.ids].sort()).toEqual([...sent].sort());
   });
 
   it("explains what became of an event for each subscription", async () => {

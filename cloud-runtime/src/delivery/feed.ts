@@ -13,6 +13,8 @@ import { findTrimmed } from "./trimmed-range.ts";
 export interface FeedOwner extends ItemOwner {
   readonly filter: SubscriptionFilter;
   hasRoom(feed: Feed): boolean;
+  /** So much can be sent already that a feed which reads by itself had better wait: see `becameFull`. */
+  readonly isSated: boolean;
   /** The feed stopped reading until `roomMade`. */
   becameFull(feed: Feed): void;
   accept(item: DeliveryItem): void;
@@ -178,7 +180,8 @@ export class Feed implements Matchable {
     const { tracker } = this.#options;
     const { position } = stored;
     const place = { before: tracker.position, index: tracker.index };
-    const isPassed = tracker.passRestored({ ...place, position, isSettled: false });
+    const isPassed =
+      tracker.restoredCount > 0 && tracker.passRestored({ ...place, position, isSettled: false });
     const isTaken =
       isPassed || !this.filter.matches(stored.entry.event) || this.take(stored, place);
     if (isTaken) tracker.advance(position, place.index + 1);
@@ -188,7 +191,7 @@ export class Feed implements Matchable {
   async #catchUp(): Promise<void> {
     const { owner } = this.#options;
     while (this.#isCatchingUp()) {
-      if (!owner.hasRoom(this)) {
+      if (owner.isSated || !owner.hasRoom(this)) {
         this.#becomeFull();
         return;
       }

@@ -96,6 +96,15 @@ export class SubscriptionRunner implements FeedOwner {
     );
   }
 
+  /**
+   * Reading far ahead of the target gains nothing and costs dear: what waits for long outlives the collector's young
+   * generation, where it would have been free. Where few keys have events ready, reading goes on to find others.
+   */
+  get isSated(): boolean {
+    const { windowMax } = this.#options.subscription.delivery;
+    return this.#lanes.readyCount >= windowMax * readAheadWindows;
+  }
+
   becameFull(feed: Feed): void {
     this.#fullFeeds.add(feed);
     // Room may have come up while a page was handed out.
@@ -313,7 +322,7 @@ export class SubscriptionRunner implements FeedOwner {
   /** Lets full feeds read on when there is room worth a read; at the bound of events in hand the oldest may be given up. */
   #relieve(): void {
     const { bytesMax, inHandMax } = this.#options.bounds;
-    if (this.#state !== "active" || this.#lanes.byteCount * 2 > bytesMax) return;
+    if (this.#state !== "active" || this.isSated || this.#lanes.byteCount * 2 > bytesMax) return;
     for (const feed of [...this.#fullFeeds]) {
       if (feed.inHandCount >= inHandMax) this.#giveUpOldest(feed);
       if (feed.inHandCount * 10 > inHandMax * 9) continue;
@@ -375,6 +384,8 @@ export class SubscriptionRunner implements FeedOwner {
 }
 
 const failedLoadMs = 250;
+/** So many windows full are ready before a feed stops reading. */
+const readAheadWindows = 4;
 
 function retryKey({ topic, position }: { topic: string; position: string }): string {
   return `${topic}\0${position}`;
