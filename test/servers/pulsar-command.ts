@@ -88,9 +88,12 @@ export async function writePulsarConfig(given: {
     ...smallSettings,
     ...given.settings,
   };
-  const lines = Object.entries(own).map(([name, value]) => `${name}=${value}`);
-  // The shipped file has no final newline; of a setting given twice the last one counts.
-  await writeFile(join(given.dir, "standalone.conf"), `${shipped}\n${lines.join("\n")}\n`);
+  const lines = [
+    // Of a setting given twice the broker takes the last one, but its bookie the first.
+    ...shipped.split("\n").filter((line) => !((line.split("=")[0] ?? "") in own)),
+    ...Object.entries(own).map(([name, value]) => `${name}=${value}`),
+  ];
+  await writeFile(join(given.dir, "standalone.conf"), `${lines.join("\n")}\n`);
   await writeFile(join(given.dir, "log4j2.xml"), logConfig);
 }
 

@@ -157,12 +157,15 @@ export class PulsarServer implements PulsarAddress {
   async #isHealthy(): Promise<boolean> {
     // Another process could listen there: only the right body, and our process alive, is an answer.
     const answer = await adminCall(this, "GET", "brokers/health").catch(() => undefined);
-    return answer?.text === "ok" && this.#process?.isAlive === true;
+    if (answer?.text !== "ok") return false;
+    // A standalone records its own cluster only then, and refuses tenants of it before.
+    const known = await adminCall(this, "GET", `clusters/${this.cluster}`).catch(() => undefined);
+    return known?.status === 200 && this.#process?.isAlive === true;
   }
 
   /** The end of its log. */
-  async log(): Promise<string> {
-    return (await readFile(this.logFile, "utf8").catch(() => "")).slice(-4_000);
+  async log(characters = 4_000): Promise<string> {
+    return (await readFile(this.logFile, "utf8").catch(() => "")).slice(-characters);
   }
 
   async #configure({ hasAuth, name, settings }: PulsarServerOptions): Promise<void> {
