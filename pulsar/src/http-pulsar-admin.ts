@@ -24,6 +24,8 @@ const reading: Change = { method: "GET", needs: "the permission consume on the n
 const settleCountMax = 100;
 const settleMs = 100;
 const compactionCountMax = 1_200;
+const quotaTypes = ["destination_storage", "message_age"] as const;
+const noQuota = { limitSize: -1, limitTime: -1, policy: "producer_request_hold" };
 const notFound = 404;
 const conflict = 409;
 
@@ -54,6 +56,7 @@ export class HttpPulsarAdmin implements PulsarAdmin {
     } else if (clusters.length > 0 && !isSameSet(found.body, clusters))
       await this.#caller.call({ ...replication, method: "POST", body: clusters });
     await this.#forbidTopicCreation(`${path}/autoTopicCreation`, needs);
+    await this.#liftBacklogQuotas(path, needs);
   }
 
   async topics(): Promise<TopicName[]> {
@@ -164,6 +167,24 @@ export class HttpPulsarAdmin implements PulsarAdmin {
     if (objectOf(body)["allowAutoTopicCreation"] === false) return;
     const forbidden = { allowAutoTopicCreation: false };
     await this.#caller.call({ method: "POST", path, body: forbidden, needs });
+  }
+
+  /**
+   * The broker's default would stop all producers of a topic once a foreign subscription is 10 GB behind, and would not let a
+   * topic keep less than that: what is kept is retention's to say.
+   */
+  async #liftBacklogQuotas(path: string, needs: string): Promise<void> {
+    const found = await this.#caller.call({
+      method: "GET",
+      path: `${path}/backlogQuotaMap`,
+      needs,
+    });
+    for (const type of quotaTypes) {
+      const { limitSize, limitTime } = objectOf(objectOf(found.body)[type]);
+      if (limitSize === -1 && limitTime === -1) continue;
+      const place = `${path}/backlogQuota?backlogQuotaType=${type}`;
+      await this.#caller.call({ method: "POST", path: place, body: noQuota, needs });
+    }
   }
 
   async #settings(topic: TopicName): Promise<TopicSettings> {

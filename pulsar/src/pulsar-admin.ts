@@ -25,7 +25,10 @@ export interface TopicDrift {
  * Errors: PULSAR_UNAVAILABLE (retryable), PULSAR_DENIED with the missing permission named, TOPIC_UNKNOWN.
  */
 export interface PulsarAdmin {
-  /** Makes tenant and namespace when they are not there, and turns the broker's own making of topics off for the namespace. */
+  /**
+   * Makes tenant and namespace when they are not there; turns the broker's own making of topics off for the namespace, and its
+   * quotas of what foreign subscriptions have not read, which would stop producers.
+   */
   ensureNamespace(clusters: readonly string[]): Promise<void>;
   topics(): Promise<TopicName[]>;
   /** Makes the topic when it is not there. The policy is set, and read back, before this resolves: nothing is published before. */

@@ -1,5 +1,5 @@
 import * as zlib from "node:zlib";
-import { deflateSync, inflateSync } from "node:zlib";
+import { constants, deflateSync, inflateSync } from "node:zlib";
 import { MeshError } from "@fleetmesh/core";
 
 /** Pulsar's numbers of what it calls codecs. */
@@ -12,6 +12,9 @@ export interface CompressedPayload {
   readonly codec: number;
   readonly bytes: Uint8Array;
 }
+
+/** No producer's batch is larger; what claims more is a trap. */
+const plainBytesMax = 64 * 1024 * 1024;
 
 /** Newer Nodes have it. */
 type ZstdDecompress = (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer;
@@ -29,12 +32,21 @@ export function compressPayload(bytes: Uint8Array, wanted: PayloadCompression): 
 /** Throws PULSAR_UNAVAILABLE for what cannot be read here; takes never more memory than `size`. */
 export function decompressPayload(bytes: Buffer, codec: number, size: number): Buffer {
   if (codec === 0) return bytes;
-  const options = { maxOutputLength: Math.max(1, size) };
+  const maxOutputLength = Math.min(Math.max(1, size), plainBytesMax);
+  const plain = decompress(bytes, codec, maxOutputLength);
+  // The stream's end is not looked for, so that a cut one must show here.
+  if (plain.length !== size) throw notWhole();
+  return plain;
+}
+
+function decompress(bytes: Buffer, codec: number, maxOutputLength: number): Buffer {
   try {
-    if (codec === zlibCodec) return inflateSync(bytes, options);
-    if (codecs[codec] === "zstd" && zstd !== undefined) return zstd(bytes, options);
+    // Java's clients, and the broker's compaction, flush the stream and never end it.
+    const finishFlush = constants.Z_SYNC_FLUSH;
+    if (codec === zlibCodec) return inflateSync(bytes, { maxOutputLength, finishFlush });
+    if (codecs[codec] === "zstd" && zstd !== undefined) return zstd(bytes, { maxOutputLength });
   } catch (cause) {
-    throw new MeshError("PULSAR_UNAVAILABLE", "The message does not decompress", { cause });
+    throw notWhole(cause);
   }
   const name = codecs[codec] ?? `number ${codec}`;
   throw new MeshError("PULSAR_UNAVAILABLE", `The message is compressed with ${name}`, {
@@ -42,3 +54,6 @@ export function decompressPayload(bytes: Buffer, codec: number, size: number): B
     hint: "Let its producer use ZLIB or no compression: others cannot be read here.",
   });
 }
+
+const notWhole = (cause?: unknown): MeshError =>
+  new MeshError("PULSAR_UNAVAILABLE", "The message does not decompress", { cause });
