@@ -20,6 +20,7 @@ import {
   systemClock,
 } from "@fleetmesh/core";
 import { AgentBuffers, SqliteBuffer, type SqliteBufferOptions } from "@fleetmesh/edge-agent";
+import { RetiredEpochs } from "../../edge-agent/src/buffer/retired-epochs.ts";
 import {
   assertLedger,
   gapsOf,
@@ -174,10 +175,36 @@ describe("a damaged edge buffer", () => {
 
     await buffers.current.append(itemsOf(9_001, 3));
     const done = { ...emptyWatermark, sequence: 2_000, stored: 2_000 - lost, damaged: lost };
+    expect(buffers.retired.normal).toEqual(emptyWatermark);
     await salvaged.acknowledge({ normal: done });
     await vi.waitUntil(() => buffers.salvaged.length === 0, { timeout: 10_000 });
+    expect(buffers.retired.normal).toEqual(done);
     await vi.waitUntil(() => readdirSync(directory).every((name) => !/damaged|salvage/.test(name)));
     expect(idsOf(await readAll(buffers.current, "normal"))).toHaveLength(3);
+    await buffers.stop(AbortSignal.timeout(5_000));
+    expect((await openAll()).retired.normal).toEqual(done);
+  });
+
+  it("is in the ledger once, where a crash came before its files were gone", async () => {
+    const before = await openBuffer();
+    await fill(before, 1, 10);
+    await before.stop(AbortSignal.timeout(5_000));
+    overwrite(before.file, 0, 100);
+    const first = new AgentBuffers(optionsOf());
+    await first.start();
+    await salvagedOf(first);
+    await first.stop(AbortSignal.timeout(5_000));
+    const done = { ...emptyWatermark, sequence: 200, stored: 200 };
+    const counts = { critical: emptyWatermark, normal: done, bulk: emptyWatermark };
+    new RetiredEpochs(join(directory, "retired.json")).add(before.epoch, counts);
+
+    const second = await openAll();
+    const salvaged = await salvagedOf(second);
+    expect(second.retired.normal).toEqual(emptyWatermark);
+    await salvaged.acknowledge({ normal: done });
+    await vi.waitUntil(() => readdirSync(directory).every((name) => !/damaged|salvage/.test(name)));
+    expect(second.salvaged).toEqual([]);
+    expect(second.retired).toEqual(counts);
   });
 
   it("is found again after a restart in the midst of the salvage", async () => {

@@ -16,6 +16,7 @@ import { AgentBuffers } from "../buffer/agent-buffers.ts";
 import type { Buffers } from "../buffer/buffers.ts";
 import { MemoryBuffer } from "../buffer/memory-buffer.ts";
 import type { BufferStats } from "../buffer/buffer.ts";
+import type { HandledCounts } from "../buffer/retired-epochs.ts";
 import { createAdminServer } from "../status/admin-server.ts";
 import { classLine, type AgentStatus } from "../status/agent-status.ts";
 import { EdgeMetrics } from "../status/edge-metrics.ts";
@@ -72,7 +73,8 @@ export class EdgeAgent implements Part {
     this.buffers = createBuffers(config, ports, (topic) => this.#metrics.repeated(topic));
     const stats = (): Promise<readonly BufferStats[]> => this.#allStats();
     const wallMs = (): number => this.#wallMs();
-    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, stats });
+    const retired = (): HandledCounts => this.buffers.retired;
+    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, stats, retired });
     this.uplink = this.#createUplink();
     const classes = new TopicClasses(config.classes);
     const classOf = (topic: string) => classes.of(topic);
@@ -118,15 +120,16 @@ export class EdgeAgent implements Part {
   }
 
   async ledger(): Promise<EdgeLedger> {
-    const all = [...this.buffers.salvaged, this.buffers.current];
+    // Of one moment: an epoch goes from the salvaged to the retired.
+    const { salvaged, current, retired } = this.buffers;
     const sources = await Promise.all(
-      all.map(async (buffer) => ({
+      [...salvaged, current].map(async (buffer) => ({
         buffer,
         stats: await buffer.stats(),
-        isCurrent: buffer === this.buffers.current,
+        isCurrent: buffer === current,
       })),
     );
-    return edgeLedger(this.#config.agentId, sources);
+    return edgeLedger(this.#config.agentId, { sources, retired });
   }
 
   async status(): Promise<AgentStatus> {

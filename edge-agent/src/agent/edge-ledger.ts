@@ -1,5 +1,6 @@
-import { eventClasses, type EventClass } from "@fleetmesh/core";
+import { eventClasses, type ClassWatermark, type EventClass } from "@fleetmesh/core";
 import type { BufferStats, ClassStats, EventBuffer } from "../buffer/buffer.ts";
+import type { HandledCounts } from "../buffer/retired-epochs.ts";
 
 /** Where the events of one class of one epoch are. `difference` is what nobody can account for: always 0 at rest. */
 export interface LedgerLine {
@@ -23,7 +24,10 @@ export interface EpochLedger {
 
 export interface EdgeLedger {
   readonly agentId: string;
+  /** Over the agent's whole life. */
   readonly total: LedgerLine;
+  /** Of epochs whose buffers were salvaged and are gone. */
+  readonly retired: Readonly<Record<EventClass, LedgerLine>>;
   readonly epochs: readonly EpochLedger[];
 }
 
@@ -34,7 +38,15 @@ export interface LedgerSource {
 }
 
 /** produced = stored + queued + expired + evicted + filtered + rejected + lost, per class and epoch, from one reading of each buffer. */
-export function edgeLedger(agentId: string, sources: readonly LedgerSource[]): EdgeLedger {
+export function edgeLedger(
+  agentId: string,
+  { sources, retired: gone }: { sources: readonly LedgerSource[]; retired: HandledCounts },
+): EdgeLedger {
+  const retired = {
+    critical: handledLine(gone.critical),
+    normal: handledLine(gone.normal),
+    bulk: handledLine(gone.bulk),
+  };
   const epochs = sources.map(({ buffer, stats: { classes }, isCurrent }) => ({
     epoch: buffer.epoch,
     isCurrent,
@@ -44,8 +56,13 @@ export function edgeLedger(agentId: string, sources: readonly LedgerSource[]): E
       bulk: lineOf(classes.bulk),
     },
   }));
-  const lines = epochs.flatMap((epoch) => eventClasses.map((name) => epoch.classes[name]));
-  return { agentId, total: sumOf(lines), epochs };
+  const all = [retired, ...epochs.map(({ classes }) => classes)];
+  const lines = all.flatMap((classes) => eventClasses.map((name) => classes[name]));
+  return { agentId, total: sumOf(lines), retired, epochs };
+}
+
+function handledLine({ sequence, damaged, ...counts }: ClassWatermark): LedgerLine {
+  return closed({ ...counts, produced: sequence, queued: 0, filtered: 0, lost: damaged });
 }
 
 function lineOf({ produced, confirmed, queuedEvents, gaps }: ClassStats): LedgerLine {

@@ -1,11 +1,13 @@
 import type { BufferDamage, Buffers } from "../buffer/buffers.ts";
 import type { EventBuffer } from "../buffer/buffer.ts";
+import { nothingHandled } from "../buffer/retired-epochs.ts";
 
 /** One buffer that is never replaced, as a set of buffers: for a buffer in memory, which has no file to be damaged. */
 export class SingleBuffer implements Buffers {
   readonly name: string;
   readonly current: EventBuffer;
   readonly salvaged: readonly EventBuffer[] = [];
+  readonly retired = nothingHandled;
   readonly damages: readonly BufferDamage[] = [];
 
   constructor(buffer: EventBuffer) {

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { MeshError, sleep } from "@fleetmesh/core";
-import type { EventBuffer } from "./buffer.ts";
+import type { BufferStats, EventBuffer } from "./buffer.ts";
 import type { SqliteBufferOptions } from "./buffer-options.ts";
 import type { BufferDamage, Buffers } from "./buffers.ts";
 import {
@@ -10,6 +11,7 @@ import {
   renewQuarantined,
   type QuarantineFolder,
 } from "./quarantine.ts";
+import { handledIn, RetiredEpochs, type HandledCounts } from "./retired-epochs.ts";
 import { SalvagedBuffer } from "./salvaged-buffer.ts";
 import { SqliteBuffer, type BufferLoss } from "./sqlite-buffer.ts";
 import { salvageQuarantined } from "./sqlite-salvage.ts";
@@ -36,6 +38,7 @@ export class AgentBuffers implements Buffers {
   readonly #listeners: (() => void)[] = [];
   readonly #stopping = new AbortController();
   readonly #damages: BufferDamage[] = [];
+  readonly #retired: RetiredEpochs;
   #current: EventBuffer;
   #salvaged: Salvaged[] = [];
   /** What lay aside when this process began was taken up. */
@@ -51,6 +54,7 @@ export class AgentBuffers implements Buffers {
 
   constructor(options: SqliteBufferOptions) {
     this.#options = options;
+    this.#retired = new RetiredEpochs(join(options.directory, "retired.json"));
     this.#current = this.#unavailable("The buffer is not open yet");
   }
 
@@ -60,6 +64,11 @@ export class AgentBuffers implements Buffers {
 
   get salvaged(): readonly EventBuffer[] {
     return this.#salvaged.map(({ buffer }) => buffer);
+  }
+
+  get retired(): HandledCounts {
+    const live = [...this.salvaged, this.#current].map(({ epoch }) => epoch);
+    return this.#retired.counts(live);
   }
 
   get damages(): readonly BufferDamage[] {
@@ -105,8 +114,10 @@ export class AgentBuffers implements Buffers {
   async #renewCurrent(current: SqliteBuffer, reason: string): Promise<void> {
     this.#current = this.#unavailable("The buffer is being given a new epoch");
     this.#remembered = current.identities();
+    const stats = await current.stats().catch(unknown);
     await current.stop(AbortSignal.timeout(retryDelayMs));
     this.#putAside(current, reason, this.#options.chance.hex64());
+    this.#retireRenewed(current.epoch, stats);
     await this.#openUntilItWorks();
   }
 
@@ -260,10 +271,22 @@ export class AgentBuffers implements Buffers {
       { reason, mark: folder.mark, epoch },
       "A salvaged buffer is renewed.",
     );
+    const old = this.#salvaged.find((one) => one.folder.mark === folder.mark)?.buffer;
+    const stats = await old?.stats().catch(unknown);
     await this.#letGo(folder);
     renewQuarantined(folder, epoch);
+    if (old) this.#retireRenewed(old.epoch, stats);
     this.#changed();
     await this.#salvage(folder);
+  }
+
+  /** What the region had confirmed of it stays behind; a full disk only makes the ledger forget that. */
+  #retireRenewed(epoch: string, stats: BufferStats | undefined): void {
+    try {
+      if (stats) this.#retired.add(epoch, handledIn(stats));
+    } catch (error) {
+      this.#options.logger.error({ error, epoch }, "The ledger forgets an epoch.");
+    }
   }
 
   /** Its thread is gone, and the file may be good; a file that is damaged once more stays for people. */
@@ -275,6 +298,8 @@ export class AgentBuffers implements Buffers {
 
   /** All of it is the region's: what was damaged and what was salvaged from it goes. */
   async #drained(folder: QuarantineFolder): Promise<void> {
+    const done = this.#salvaged.find((one) => one.folder.mark === folder.mark);
+    if (done) this.#retired.add(done.buffer.epoch, handledIn(await done.buffer.stats()));
     await this.#letGo(folder);
     removeQuarantined(folder);
     this.#options.logger.info({ mark: folder.mark }, "A salvaged buffer is drained.");
@@ -313,6 +338,7 @@ export class AgentBuffers implements Buffers {
 
 const isTrue = (): boolean => true;
 const isFalse = (): boolean => false;
+const unknown = (): undefined => undefined;
 const byAge = (one: Salvaged, other: Salvaged): number => one.folder.mark - other.folder.mark;
 
 /** The buffers of one agent, started. */

@@ -1,5 +1,6 @@
 import type { Part } from "@fleetmesh/core";
 import type { EventBuffer } from "./buffer.ts";
+import type { HandledCounts } from "./retired-epochs.ts";
 
 export interface BufferDamage {
   /** Wall clock when it was found. */
@@ -17,7 +18,8 @@ export interface BufferDamage {
  *   at once, and what is readable in the old one comes back as a salvaged buffer under its old identity. Appends that were
  *   in flight fail with BUFFER_DAMAGED or BUFFER_UNAVAILABLE; what was acknowledged is in the salvaged buffer, or counted
  *   in a `damaged` gap there.
- * - A salvaged buffer refuses appends and goes away by itself when everything in it is acknowledged.
+ * - A salvaged buffer refuses appends and goes away by itself when everything in it is acknowledged; what became of its events
+ *   stays in `retired`, durably, and is never there and in `salvaged` at once.
  * - `start` resolves when the disk cannot be used yet, too: `current` then has no epoch ("") and refuses appends with
  *   BUFFER_UNAVAILABLE until it can.
  * - A file that was copied or restored from elsewhere is recognised when it is opened: nothing is appended to it, its events
@@ -28,6 +30,8 @@ export interface Buffers extends Part {
   readonly current: EventBuffer;
   /** Oldest first. */
   readonly salvaged: readonly EventBuffer[];
+  /** What became of the events of epochs that are gone from here, since the agent's first. */
+  readonly retired: HandledCounts;
   /** Damage found since start, newest last, at most 16. */
   readonly damages: readonly BufferDamage[];
   /** Calls back when `current` or `salvaged` changed. */

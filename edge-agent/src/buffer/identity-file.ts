@@ -18,14 +18,19 @@ export function readIdentityFile(file: string): BufferIdentity | undefined {
 export function writeIdentityFile(file: string, identity: BufferIdentity): void {
   const known = readIdentityFile(file);
   if (known?.epoch === identity.epoch && known.agentId === identity.agentId) return;
-  const draft = `${file}-identity.part`;
+  replaceDurably(`${file}-identity`, JSON.stringify(identity));
+}
+
+/** The file has the old text or the new one, whatever crashes; the new one when this returns. */
+export function replaceDurably(file: string, text: string): void {
+  const draft = `${file}.part`;
   const handle = openSync(draft, "w");
   try {
-    writeSync(handle, JSON.stringify(identity));
+    writeSync(handle, text);
     fsyncSync(handle);
   } finally {
     closeSync(handle);
   }
-  renameSync(draft, `${file}-identity`);
+  renameSync(draft, file);
   syncDirectory(dirname(file));
 }

@@ -1,6 +1,7 @@
 import { eventClasses, type EventClass } from "@fleetmesh/core";
 import { Counter, Gauge, type Registry } from "prom-client";
 import type { BufferStats, ClassStats } from "../buffer/buffer.ts";
+import type { HandledCounts } from "../buffer/retired-epochs.ts";
 import type { UplinkCount, UplinkObserver } from "../uplink/uplink-counts.ts";
 
 export interface EdgeMetricsSource {
@@ -9,6 +10,8 @@ export interface EdgeMetricsSource {
   readonly wallMs: () => number;
   /** One reading of every buffer. */
   readonly stats: () => Promise<readonly BufferStats[]>;
+  /** Of epochs that are gone from the buffers: counters never go back. */
+  readonly retired: () => HandledCounts;
 }
 
 const topicCountMax = 1_000;
@@ -74,12 +77,13 @@ export class EdgeMetrics implements UplinkObserver {
 
   /** The registry's text, with the buffers as they are now. */
   async text(): Promise<string> {
-    const { registry, stats } = this.#source;
-    this.#setBuffers(await stats());
+    const { registry, stats, retired } = this.#source;
+    const gone = retired();
+    this.#setBuffers(await stats(), gone);
     return registry.metrics();
   }
 
-  #setBuffers(all: readonly BufferStats[]): void {
+  #setBuffers(all: readonly BufferStats[], retired: HandledCounts): void {
     const { events, bytes, evicted } = this.#buffer;
     bytes.set(all.reduce((sum, one) => sum + one.bytes, 0));
     evicted.reset();
@@ -90,10 +94,10 @@ export class EdgeMetrics implements UplinkObserver {
         own.reduce((sum, { queuedEvents }) => sum + queuedEvents, 0),
       );
       this.#setOldest(name, own);
-      for (const { confirmed, gaps } of own) {
-        for (const reason of ["evicted", "expired", "damaged"] as const) {
+      for (const reason of ["evicted", "expired", "damaged"] as const) {
+        evicted.inc({ class: name, reason }, retired[name][reason]);
+        for (const { confirmed, gaps } of own)
           evicted.inc({ class: name, reason }, confirmed[reason] + gaps[reason]);
-        }
       }
     }
   }
