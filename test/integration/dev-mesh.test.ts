@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -227,12 +228,38 @@ print("puback", struct.unpack(">BBH", exactly(4)))
 });
 
 describe("a second mesh dev", () => {
-  it("on the same data directory is refused in clear words", async () => {
-    const other = await freePortBase();
-    const args = ["--data-dir", join(fixture.dir, ".fleetmesh"), "--port-base", String(other)];
-    const { code, stderr } = await mesh(["dev", ...args, "--headless", "--json"]);
-    expect([code, stderr]).toEqual([6, expect.stringMatching(/^MESH-4006 Another process uses/)]);
-  });
+  it.each([
+    ["the same ports", () => Promise.resolve(fixture.base)],
+    ["other ports", freePortBase],
+  ])(
+    "on the same data directory and %s is told who has it, and changes nothing",
+    async (_, portOf) => {
+      const dataDir = join(fixture.dir, ".fleetmesh");
+      const filesOf = () =>
+        ["context.json", "signing-key.json", "token"].map((name) =>
+          readFileSync(join(dataDir, name), "utf8"),
+        );
+      const before = filesOf();
+      const args = ["--data-dir", dataDir, "--port-base", String(await portOf())];
+      const { code, stdout, stderr } = await mesh(["dev", ...args, "--headless", "--json"]);
+      const complaint = `MESH-4006 Another process (process ${fixture.dev.child.pid}) uses the store in ${dataDir}`;
+      expect([code, stdout, stderr]).toEqual([6, "", expect.stringContaining(complaint)]);
+      expect(filesOf()).toEqual(before);
+      // The one that runs goes on: what it takes is stored, and a user in the folder reaches it.
+      const id = `after-${args.at(-1)}`;
+      const to = `${fixture.east}/v1/topics/second.mesh/events`;
+      const header = ["-H", "content-type: application/cloudevents+json", "-d", eventText(id)];
+      expect((await curl(to, [...fixture.bearer(), ...header])).stdout).toMatch(
+        /^\{"accepted":1\}/,
+      );
+      expect(await fixture.storedIds("second.mesh")).toContain(id);
+      const told = await mesh(["ledger", "--json"], { cwd: fixture.dir });
+      expect([told.code, JSON.parse(told.stdout)]).toEqual([
+        0,
+        expect.objectContaining({ region: "cn-east" }),
+      ]);
+    },
+  );
 
   it("on a port that is in use names the port", async () => {
     const other = await freePortBase();

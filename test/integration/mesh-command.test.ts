@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -137,12 +138,45 @@ describe("the mesh command", () => {
     const files = ["cn-east", "cn-west", "edge-1", "bridge", "panel"];
     const paths = files.map((name) => join(config, `${name}.yaml`));
     expect(await mesh(["lint", ...paths])).toMatchObject({ code: 0 });
+    // Each is a process of its own: nothing differs but names and places.
+    const [east = "", west = ""] = await Promise.all(
+      paths.slice(0, 2).map((path) => readFile(path, "utf8")),
+    );
+    const keysOf = (text: string) => text.split("\n").map((line) => line.split(":")[0]);
+    expect(keysOf(west)).toEqual(keysOf(east));
+    expect(west).not.toContain("processMetrics: false");
     const wrong = join(fixture.dir, "wrong.yaml");
     const text = await readFile(join(config, "cn-east.yaml"), "utf8");
     await writeFile(wrong, text.replace("dataDir", "dataDri"));
     const linted = await mesh(["lint", wrong]);
     expect([linted.code, linted.stderr]).toEqual([3, expect.stringMatching(/2:1.*dataDir/s)]);
     expect(await mesh(["lint", join(fixture.dir, "absent.yaml")])).toMatchObject({ code: 3 });
+  });
+
+  it.each([
+    ["no auth", "", "1:1: MESH-2001 auth: the doors need keys"],
+    ["an auth without keys", "auth:\n  issuer: me\n", "3:1: MESH-2001 auth: the doors need keys"],
+    [
+      "an empty key set",
+      "auth:\n  jwks:\n    keys: []\n",
+      "5:5: MESH-2001 auth.jwks.keys: there are no",
+    ],
+    [
+      "two key sets",
+      "auth:\n  jwksFile: a.json\n  jwks: { keys: [{ kty: OKP }] }\n",
+      "4:3: MESH-2001 auth.jwksFile: give jwks or jwksFile, not both",
+    ],
+  ])("lints and refuses to run a runtime with %s", async (_, auth, complaint) => {
+    const file = join(fixture.dir, "keyless.yaml");
+    await writeFile(file, `region: cn-east\ndataDir: ${join(fixture.dir, "keyless")}\n${auth}`);
+    for (const args of [
+      ["lint", file],
+      ["run", "runtime", "--config", file],
+    ]) {
+      const { code, stderr } = await mesh(args);
+      expect([code, stderr]).toEqual([3, expect.stringContaining(`${file}:${complaint}`)]);
+    }
+    expect(existsSync(join(fixture.dir, "keyless"))).toBe(false);
   });
 
   it("tells by its exit code what went wrong", async () => {

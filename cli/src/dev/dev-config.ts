@@ -20,7 +20,7 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
     jwks: { keys: [keys.signingKey.publicKey as Record<string, unknown> & { kty: string }] },
   };
   const tokenFile = join(plan.dataDir, "token");
-  const runtime = (region: RegionPlan, index: number): RuntimeConfigInput => ({
+  const runtime = (region: RegionPlan): RuntimeConfigInput => ({
     region: region.name,
     dataDir: region.dataDir,
     http: { port: region.httpPort },
@@ -28,7 +28,6 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
     auth,
     autoCreateTopics: true,
     allowPrivateSinks: true,
-    processMetrics: index === 0,
     retention: { bytes: 1024 ** 3 },
   });
   const regions = plan.regions.map(({ name, httpPort }) => ({ name, url: httpUrl(httpPort) }));

@@ -11,11 +11,9 @@ import { createRuntime, runtimeConfigSchema } from "@fleetmesh/cloud-runtime";
 import { createPanel, panelConfigSchema } from "@fleetmesh/control-panel";
 import { createEdgeAgent, edgeAgentConfigSchema, type EdgeAgent } from "@fleetmesh/edge-agent";
 import { Vehicle } from "@fleetmesh/simulator";
-import { join } from "node:path";
-import { devContextFile } from "../context.ts";
-import { writeFileDurably } from "../durable-file.ts";
+import { writeDevContext } from "./dev-context.ts";
 import { devConfigs, type DevConfigs } from "./dev-config.ts";
-import { loadDevKeys, type DevKeys } from "./dev-keys.ts";
+import { loadDevKeys } from "./dev-keys.ts";
 import { httpUrl, mqttUrl, planDev, type DevOptions, type DevPlan } from "./dev-plan.ts";
 import { loadDrive } from "./dev-drive.ts";
 import { Printer } from "./printer.ts";
@@ -39,11 +37,21 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
   const plan = planDev(options);
   const keys = await loadDevKeys(plan.dataDir);
   const configs = devConfigs(plan, keys);
-  await writeDevContext(plan, keys);
   const system = { clock: systemClock, chance: systemChance, logger: ports.logger };
-  const mesh = new Assembly("mesh", [new Printer(plan.printerPort, ports.print)]);
-  for (const config of configs.runtimes)
-    mesh.add(createRuntime(runtimeConfigSchema.parse(config), system));
+  // One process here: its numbers are shown once.
+  const [first, ...others] = configs.runtimes.map((config, index) => {
+    const shared = { ...config, processMetrics: index === 0 };
+    return createRuntime(runtimeConfigSchema.parse(shared), system);
+  });
+  // The first region's store takes the data directory: a second mesh on it ends there, before it asks for other ports or
+  // changes anything that the first one's users read.
+  const context: Part = {
+    name: "context",
+    start: () => writeDevContext(plan, keys.token),
+    stop: () => Promise.resolve(),
+  };
+  const printer = new Printer(plan.printerPort, ports.print);
+  const mesh = new Assembly("mesh", [...(first ? [first] : []), context, printer, ...others]);
   if (configs.bridge !== undefined)
     mesh.add(createBridge(bridgeConfigSchema.parse(configs.bridge), system));
   mesh.add(createPanel(panelConfigSchema.parse(configs.panel)));
@@ -51,12 +59,6 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
   mesh.add(new PrinterSubscription(plan, keys.token));
   await addVehicles(mesh, { configs, options, logger: ports.logger });
   return { part: mesh, plan, token: keys.token, configs };
-}
-
-/** Lets every `mesh` command in this folder speak to this mesh. */
-async function writeDevContext({ dataDir, regions }: DevPlan, { token }: DevKeys): Promise<void> {
-  const url = httpUrl(regions[0]?.httpPort ?? 0);
-  await writeFileDurably(join(dataDir, devContextFile), JSON.stringify({ url, token }));
 }
 
 interface VehicleSetting {

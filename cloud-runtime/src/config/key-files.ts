@@ -10,7 +10,7 @@ type KeySet = JwtAuthenticatorOptions["keys"];
 export function readKeySet(auth: RuntimeConfig["auth"]): KeySet {
   const given: unknown = auth.jwks ?? (auth.jwksFile === undefined ? {} : parse(auth.jwksFile));
   if (typeof given === "object" && given !== null && "keys" in given && Array.isArray(given.keys)) {
-    return { keys: given.keys as KeySet["keys"] };
+    if (given.keys.length > 0) return { keys: given.keys as KeySet["keys"] };
   }
   throw new MeshError("CONFIG_INVALID", "auth: there are no keys to check tokens by", {
     hint: "Give auth.jwks or auth.jwksFile: a JSON Web Key Set with the public keys.",

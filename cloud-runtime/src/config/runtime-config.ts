@@ -24,12 +24,25 @@ const tls = strictObject({
   requireClientCert: z.boolean().default(false),
 });
 
-/** Public keys by which tokens are checked, as a JWKS in place or in a file. */
+/** Public keys by which tokens are checked, as a JWKS in place or in a file. Without one nobody could come in: not a start. */
 const auth = strictObject({
-  jwks: z.looseObject({ keys: z.array(z.looseObject({ kty: z.string() })) }).optional(),
+  jwks: z
+    .looseObject({
+      keys: z
+        .array(z.looseObject({ kty: z.string() }))
+        .min(1, "there are no keys: nobody could come in"),
+    })
+    .optional(),
   jwksFile: z.string().min(1).optional(),
   issuer: z.string().min(1).optional(),
   audience: z.string().min(1).optional(),
+}).superRefine(({ jwks, jwksFile }, context) => {
+  if ((jwks === undefined) !== (jwksFile === undefined)) return;
+  const message =
+    jwks === undefined
+      ? "the doors need keys to check tokens by: auth.jwks or auth.jwksFile"
+      : "give jwks or jwksFile, not both";
+  context.addIssue({ code: "custom", path: jwks === undefined ? [] : ["jwksFile"], message });
 });
 
 const limits = strictObject({
@@ -74,7 +87,7 @@ export const runtimeConfigSchema = strictObject({
   dataDir: z.string().min(1),
   http: listener(8081).prefault({}),
   mqtt: listener(8091).extend({ tls: tls.optional() }).prefault({}),
-  auth,
+  auth: auth.prefault({}),
   limits: limits.prefault({}),
   retention: retention.prefault({}),
   store: store.prefault({}),

@@ -1,4 +1,13 @@
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { MeshError } from "@fleetmesh/core";
 import { sqliteCode, storeError, type OpenDatabase, type SqlDatabase } from "./sql-database.ts";
@@ -18,7 +27,7 @@ export function createDirectory(dir: string): void {
 
 /**
  * Takes the directory for this process: an exclusive lock on a small file beside the store, held while the connection is open,
- * released by the kernel however the process ends. DISK_LOCKED when another has it.
+ * released by the kernel however the process ends. DISK_LOCKED when another has it, with its process id where it is known.
  */
 export function lockDirectory(openDatabase: OpenDatabase, dir: string): SqlDatabase {
   let lock: SqlDatabase | undefined;
@@ -26,13 +35,34 @@ export function lockDirectory(openDatabase: OpenDatabase, dir: string): SqlDatab
     lock = openDatabase(join(dir, "lock.db"));
     lock.pragma("busy_timeout = 0");
     lock.exec("BEGIN EXCLUSIVE");
+    tellHolder(dir);
     return lock;
   } catch (error) {
     lock?.close();
     if (!sqliteCode(error).startsWith("SQLITE_BUSY")) throw storeError(error);
-    throw new MeshError("DISK_LOCKED", `Another process uses the store in ${dir}`, {
+    const holder = holderOf(dir);
+    throw new MeshError("DISK_LOCKED", `Another process${holder} uses the store in ${dir}`, {
       cause: error,
     });
+  }
+}
+
+/** For people only: a disk that is full must not keep the store from opening. */
+function tellHolder(dir: string): void {
+  try {
+    writeFileSync(join(dir, "lock.pid"), String(process.pid));
+  } catch {
+    // Then nobody is told the number.
+  }
+}
+
+/** Only ever asked while the lock is held: whoever holds it wrote its id, or is just about to. */
+function holderOf(dir: string): string {
+  try {
+    const pid = Number(readFileSync(join(dir, "lock.pid"), "utf8"));
+    return pid > 0 ? ` (process ${pid})` : "";
+  } catch {
+    return "";
   }
 }
 
