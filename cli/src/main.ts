@@ -1,25 +1,7 @@
-import { MeshError } from "@fleetmesh/core";
-import { CommanderError } from "commander";
-import { exitCode, exitCodeOf } from "./exit-code.ts";
-import { Output } from "./output.ts";
-import { createProgram } from "./program.ts";
+import { keepYoungGenerationSmall } from "@fleetmesh/core/base";
 
-// A reader such as `head` that went away is the end of the work, not a failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(exitCode.ok);
-  throw error;
-});
+// An agent shares a small gateway with others. What a heap has grown to it keeps, so this comes before all that is loaded.
+if (process.argv[2] === "run" && process.argv[3] === "edge") keepYoungGenerationSmall();
 
-try {
-  await createProgram().parseAsync(process.argv);
-} catch (thrown) {
-  if (thrown instanceof CommanderError) {
-    process.exitCode = thrown.exitCode === 0 ? exitCode.ok : exitCode.usage;
-  } else {
-    const error = MeshError.from(thrown);
-    new Output("table", process.stderr.isTTY).error(error);
-    if (error.kind === "INTERNAL" && thrown instanceof Error)
-      process.stderr.write(`${thrown.stack ?? ""}\n`);
-    process.exitCode = exitCodeOf(error);
-  }
-}
+const { runCommand } = await import("./run-command.ts");
+await runCommand(process.argv);

@@ -6,6 +6,7 @@ export * from "./error/mesh-error.ts";
 export * from "./event/agent-made-id.ts";
 export * from "./event/block.ts";
 export * from "./port/clock.ts";
+export * from "./thread/small-heap.ts";
 export * from "./topic/event-class.ts";
 export type * from "./wire/message.ts";
 export * from "./wire/watermark.ts";

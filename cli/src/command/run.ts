@@ -6,6 +6,7 @@ import {
   systemClock,
   type LogLevel,
 } from "@fleetmesh/core";
+import { keepYoungGenerationSmall } from "@fleetmesh/core/base";
 import { Option, type Command } from "commander";
 import { outputOf } from "../context.ts";
 import { processKinds } from "../process-kind.ts";
@@ -37,7 +38,10 @@ export function addRun(program: Command): void {
           chance: systemChance,
           logger,
         });
-        await runUntilSignal(part, () => outputOf(command).line("ready"));
+        await runUntilSignal(part, () => {
+          if (kind === "edge") keepYoungGenerationSmall(); // Again: the buffer's thread has undone it.
+          outputOf(command).line("ready");
+        });
       },
     );
 }
