@@ -1,8 +1,10 @@
-import { afterAll, beforeAll, describe, inject } from "vitest";
+import { afterAll, beforeAll, describe, inject, it, onTestFinished } from "vitest";
+import { eventually, limits, messageOf, topic } from "../contract/pulsar-client-probe.ts";
 import { testPulsarClientContract } from "../contract/pulsar-client.contract.ts";
 import { PulsarServer } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 import { openBinaryFixture } from "./binary-client-fixture.ts";
+import { muteSockets } from "./cut-sockets.ts";
 
 const missing = sharedPulsarMissing();
 const can = { isCompacted: true, takeOver: true, drains: true };
@@ -14,6 +16,22 @@ describe.skipIf(missing !== undefined)("on a shared broker", () => {
     return server;
   };
   testPulsarClientContract("binary", () => openBinaryFixture(shared()), can);
+
+  it("gives name and fence of a process that stands still to the next one in seconds, and it loses them", async () => {
+    const server = shared();
+    const { open, admin, close } = await openBinaryFixture(server);
+    onTestFinished(close);
+    await admin.ensureTopic(topic, {});
+    const [still, next] = [await open(), await open()];
+    const named = { ...limits, name: "node" };
+    const fence = await still.fence(topic, "node");
+    const producer = await still.producer(topic, named);
+    muteSockets(Number(new URL(server.brokerUrl).port));
+    await eventually(() => next.fence(topic, "node"));
+    await (await eventually(() => next.producer(topic, named))).send(messageOf("mine now"));
+    await fence.lost;
+    await producer.ended;
+  });
 });
 
 describe.skipIf(missing !== undefined)("compressed, on a broker that is killed", () => {

@@ -13,3 +13,8 @@ subscribe("net.client.socket", (message) => {
 export function cutSockets(port: number): void {
   for (const socket of sockets) if (socket.remotePort === port) socket.resetAndDestroy();
 }
+
+/** From now on nothing is read from the connections that there are: their processes stand still. */
+export function muteSockets(port: number): void {
+  for (const socket of sockets) if (socket.remotePort === port) socket.pause();
+}
