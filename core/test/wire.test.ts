@@ -90,7 +90,9 @@ describe("the batch wire format", () => {
   });
 
   it("gives back what is marked as JSON and is none", () => {
-    for (const text of ['{"a":', '"open', "\0", '{"a":"\\', "{1:2}", "", "\x80\xff"]) {
+    const texts = ['{"a":', '"open', "\0", '{"a":"\\', "{1:2}", "", "\x80\xff"];
+    const numbers = ["1.", ".5", "-", "-.5", "1.2.3", "01", "-00.1", "1234567890.123456", "1a.2"];
+    for (const text of [...texts, ...numbers]) {
       const batch = batchOf([{ data: Buffer.from(text, "latin1") }, { data: Buffer.from("1") }]);
       expect(roundTrip(batch)).toEqual(batch);
     }

@@ -1,4 +1,5 @@
 import { fromByteText, toByteText } from "./byte-text.ts";
+import { numbersOf } from "./column-memory.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { SectionWriter } from "./section-writer.ts";
@@ -12,7 +13,7 @@ import { wireInvalid } from "./wire-invalid.ts";
 const presence = { none: 0, all: 1, some: 2 } as const;
 
 export function writeAttribute(out: SectionWriter, values: readonly (string | undefined)[]): void {
-  const present = values.filter((value) => value !== undefined);
+  const present = toByteTexts(values);
   if (present.length === 0) {
     out.numbers.bits(presence.none, 2);
     return;
@@ -21,9 +22,9 @@ export function writeAttribute(out: SectionWriter, values: readonly (string | un
   if (present.length < values.length)
     writeNumbers(
       out.numbers,
-      Float64Array.from(values, (value) => (value === undefined ? 0 : 1)),
+      numbersOf(values, (value) => (value === undefined ? 0 : 1)),
     );
-  writeTexts(out, toByteTexts(present));
+  writeTexts(out, present);
 }
 
 export function readAttribute(input: SectionReader, count: number): (string | undefined)[] {
@@ -49,21 +50,26 @@ function countOnes(sum: number, one: number): number {
   return one === 1 ? sum + 1 : sum;
 }
 
-/** Neighbours are often equal: then the work is done once. */
-function toByteTexts(values: readonly string[]): string[] {
-  return mapRuns(values, toByteText);
+/** Those that are there. Neighbours are often equal: then the work is done once. */
+function toByteTexts(values: readonly (string | undefined)[]): string[] {
+  const bytes: string[] = [];
+  let last: string | undefined;
+  let lastBytes = "";
+  for (const value of values) {
+    if (value === undefined) continue;
+    if (value !== last) lastBytes = toByteText(value);
+    last = value;
+    bytes.push(lastBytes);
+  }
+  return bytes;
 }
 
 function fromByteTexts(values: readonly string[]): string[] {
-  return mapRuns(values, fromByteText);
-}
-
-function mapRuns(values: readonly string[], convert: (value: string) => string): string[] {
   let last: string | undefined;
-  let lastResult = "";
+  let lastText = "";
   return values.map((value) => {
-    if (value !== last) lastResult = convert(value);
+    if (value !== last) lastText = fromByteText(value);
     last = value;
-    return lastResult;
+    return lastText;
   });
 }

@@ -1,5 +1,6 @@
 import type { DataKind, MeshEvent } from "../event/event.ts";
 import { bytesToByteText } from "./byte-text.ts";
+import { numbersOf } from "./column-memory.ts";
 import { DataBytes } from "./data-bytes.ts";
 import { JsonTemplate } from "./json-template.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
@@ -23,7 +24,7 @@ const templateCountMax = 64;
 const triedMax = 8;
 
 export function writeData(out: SectionWriter, events: readonly MeshEvent[]): void {
-  const kinds = Float64Array.from(events, (event) => dataKinds.indexOf(event.dataKind));
+  const kinds = numbersOf(events, (event) => dataKinds.indexOf(event.dataKind));
   const templates = new Templates();
   const raws: string[] = [];
   const places = new Float64Array(events.length);

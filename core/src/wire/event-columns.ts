@@ -3,6 +3,7 @@ import type { BlockEntry } from "../event/block.ts";
 import type { MeshEvent } from "../event/event.ts";
 import type { EventClass } from "../topic/event-class.ts";
 import { readAttribute, readRequired, writeAttribute } from "./attribute-column.ts";
+import { numbersOf } from "./column-memory.ts";
 import { readData, writeData } from "./data-column.ts";
 import { readExtensions, writeExtensions } from "./extension-column.ts";
 import { readReceived, writeReceived } from "./received-column.ts";
@@ -28,7 +29,7 @@ export function writeEvents(
   );
   writeReceived(
     out,
-    Float64Array.from(entries, (entry) => entry.receivedMs),
+    numbersOf(entries, (entry) => entry.receivedMs),
   );
   writeAttribute(
     out,

@@ -1,6 +1,7 @@
 import type { AttributeValue, Extension } from "../event/event.ts";
 import { noExtensions } from "../event/event.ts";
 import { fromByteText, toByteText } from "./byte-text.ts";
+import { numbersOf } from "./column-memory.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { SectionWriter } from "./section-writer.ts";
@@ -24,9 +25,11 @@ export function writeExtensions(out: SectionWriter, rows: readonly (readonly Ext
   const shapes: Shape[] = [];
   const byKey = new Map<string, number>();
   let last = 0;
-  const numbers = Float64Array.from(rows, (extensions) => {
+  const numbers = numbersOf(rows, (extensions) => {
     if (!hasShape(shapes[last], extensions)) last = shapeOf(extensions, shapes, byKey);
-    extensions.forEach(([, value], at) => shapes[last]?.columns[at]?.push(value));
+    // Most events have none.
+    if (extensions.length > 0)
+      extensions.forEach(([, value], at) => shapes[last]?.columns[at]?.push(value));
     return last;
   });
   out.numbers.varint(shapes.length);
@@ -49,6 +52,7 @@ function kindOf(value: AttributeValue): ValueKind {
 
 function hasShape(shape: Shape | undefined, extensions: readonly Extension[]): boolean {
   if (shape?.names.length !== extensions.length) return false;
+  if (extensions.length === 0) return true;
   return extensions.every(
     ([name, value], at) => shape.names[at] === name && shape.kinds[at] === kindOf(value),
   );
@@ -77,7 +81,7 @@ function writeColumn(out: SectionWriter, column: readonly AttributeValue[], kind
       out,
       column.map((value) => toByteText(String(value))),
     );
-  else writeNumbers(out.numbers, Float64Array.from(column, Number));
+  else writeNumbers(out.numbers, numbersOf(column, Number));
 }
 
 export function readExtensions(input: SectionReader, count: number): (readonly Extension[])[] {

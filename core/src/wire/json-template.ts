@@ -1,4 +1,4 @@
-import { scalarEnd } from "./split-json.ts";
+import { ScalarTable } from "./scalar-table.ts";
 
 /** What stands before a slot, or behind the last one: a stretch of the skeleton. */
 interface Literal {
@@ -11,8 +11,8 @@ export class JsonTemplate {
   readonly skeleton: Uint8Array;
   readonly slotCount: number;
   readonly rows: Uint8Array[] = [];
-  /** Start and end of each scalar, row after row. */
-  readonly bounds: number[] = [];
+  /** Those of row r are number r × slotCount and the following. */
+  readonly scalars = new ScalarTable();
   readonly #literals: readonly Literal[];
   readonly #skeletonView: DataView;
   /** Over the memory of the row looked at last: the rows of a batch mostly share theirs. */
@@ -28,20 +28,18 @@ export class JsonTemplate {
 
   /** Takes the text as a row when it is exactly this skeleton with scalars in its slots. */
   take(bytes: Uint8Array): boolean {
-    const taken = this.bounds.length;
-    if (this.#matches(bytes)) {
-      this.rows.push(bytes);
-      return true;
-    }
-    this.bounds.length = taken;
-    return false;
+    if (!this.#matches(bytes)) return false;
+    this.rows.push(bytes);
+    return true;
   }
 
-  /** Leaves the bounds of the scalars that it met. */
+  /** Leaves the scalars that it met behind those of the rows. */
   #matches(bytes: Uint8Array): boolean {
     if (this.#view.buffer !== bytes.buffer) this.#view = new DataView(bytes.buffer);
-    const { bounds, slotCount } = this;
+    const { scalars, slotCount } = this;
     const literals = this.#literals;
+    const first = this.rows.length * slotCount;
+    scalars.reserve(first + slotCount);
     let at = 0;
     for (let slot = 0; ; slot += 1) {
       const literal = literals[slot] as Literal;
@@ -49,9 +47,7 @@ export class JsonTemplate {
         return false;
       at += literal.length;
       if (slot === slotCount) return at === bytes.length;
-      const end = scalarEnd(bytes, at);
-      bounds.push(at, end);
-      at = end;
+      at = scalars.take(bytes, at, first + slot);
     }
   }
 

@@ -1,5 +1,6 @@
 import type { BitReader } from "./bit-reader.ts";
 import type { BitWriter } from "./bit-writer.ts";
+import { ColumnMemory } from "./column-memory.ts";
 import { bitLength, lowBitsMax, riceCost, RiceReader, startOf, writeRice } from "./rice.ts";
 import { wireInvalid } from "./wire-invalid.ts";
 
@@ -16,7 +17,6 @@ import { wireInvalid } from "./wire-invalid.ts";
  */
 export const columnValueMax = 1e15;
 const coding = { constant: 0, rice: 1, runs: 2, dictionary: 3 } as const;
-const orderMax = 2;
 const dictionaryMax = 64;
 
 interface Plan {
@@ -34,7 +34,8 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
     writeQuickly(out, values);
     return;
   }
-  const { order, zigzags } = bestOrder(values);
+  const order = bestOrder(values, values.length);
+  const zigzags = zigzagDifferences(values, order);
   let best = ricePlan(values, order, zigzags);
   const runs = runsPlan(values, order, zigzags);
   if (runs !== undefined && runs.cost < best.cost) best = runs;
@@ -45,7 +46,7 @@ export function writeNumbers(out: BitWriter, values: Float64Array): void {
 
 /** The order that suits the first rows, in runs where most numbers are 0: no other form is tried. */
 function writeQuickly(out: BitWriter, values: Float64Array): void {
-  const { order } = bestOrder(values.subarray(0, sampleRows));
+  const order = bestOrder(values, Math.min(sampleRows, values.length));
   const zigzags = zigzagDifferences(values, order);
   const isMostlyZero = countOthers(zigzags) * 3 <= zigzags.length;
   if (isMostlyZero) writeRuns(out, { values, order, runs: runsOf(zigzags) });
@@ -55,8 +56,8 @@ const sampleRows = 24;
 
 /** About how many bits the column takes in Rice code. */
 export function riceColumnCost(values: Float64Array): number {
-  const { order, zigzags } = bestOrder(values);
-  return ricePlan(values, order, zigzags).cost;
+  const order = bestOrder(values, values.length);
+  return ricePlan(values, order, zigzagDifferences(values, order)).cost;
 }
 
 interface Differences {
@@ -64,25 +65,22 @@ interface Differences {
   readonly zigzags: Float64Array;
 }
 
-/** The order whose numbers are shortest: near enough to the cost in code, and much cheaper to find. */
-function bestOrder(values: Float64Array): Differences {
-  let best: Differences = { order: 0, zigzags: zigzagDifferences(values, 0) };
-  let bestLength = totalLength(best.zigzags);
-  for (let order = 1; order <= orderMax && order < values.length; order += 1) {
-    const zigzags = zigzagDifferences(values, order);
-    const length = totalLength(zigzags);
-    if (length < bestLength) {
-      best = { order, zigzags };
-      bestLength = length;
-    }
+/** The order whose numbers are shortest in the first rows: near enough to the cost in code, and much cheaper to find. */
+function bestOrder(values: Float64Array, rowCount: number): number {
+  let [raw, once, twice] = [0, 0, 0];
+  let last = 0;
+  let lastDelta = 0;
+  for (let row = 0; row < rowCount; row += 1) {
+    const value = values[row] as number;
+    const delta = value - last;
+    raw += bitLength(zigzag(value));
+    if (row > 0) once += bitLength(zigzag(delta));
+    if (row > 1) twice += bitLength(zigzag(delta - lastDelta));
+    last = value;
+    lastDelta = delta;
   }
-  return best;
-}
-
-function totalLength(zigzags: Float64Array): number {
-  let total = 0;
-  for (let index = 0; index < zigzags.length; index += 1) total += bitLength(zigzags[index] ?? 0);
-  return total;
+  if (rowCount > 2 && twice < once && twice < raw) return 2;
+  return rowCount > 1 && once < raw ? 1 : 0;
 }
 
 function isConstant(values: Float64Array): boolean {
@@ -91,13 +89,17 @@ function isConstant(values: Float64Array): boolean {
   return true;
 }
 
-/** The values behind the heads: differences of the order, zigzagged. */
+const zigzagMemory = new ColumnMemory();
+const lengthMemory = new ColumnMemory();
+const otherMemory = new ColumnMemory();
+
+/** The values behind the heads: differences of the order, zigzagged. Good until it is called again. */
 function zigzagDifferences(values: Float64Array, order: number): Float64Array {
-  const result = new Float64Array(values.length - order);
-  let last = values[order - 1] ?? 0;
-  let lastDelta = order === 2 ? last - (values[0] ?? 0) : 0;
+  const result = zigzagMemory.of(values.length - order);
+  let last = order === 0 ? 0 : (values[order - 1] as number);
+  let lastDelta = order === 2 ? last - (values[0] as number) : 0;
   for (let index = order; index < values.length; index += 1) {
-    const value = values[index] ?? 0;
+    const value = values[index] as number;
     const delta = value - last;
     if (order === 0) result[index] = zigzag(value);
     else result[index - order] = zigzag(order === 1 ? delta : delta - lastDelta);
@@ -163,12 +165,12 @@ function countOthers(zigzags: Float64Array): number {
 
 /** Every run ends with a number other than 0, but for a last run that ends with the column. */
 function runsOf(zigzags: Float64Array): { lengths: Float64Array; others: Float64Array } {
-  const lengths = new Float64Array(zigzags.length + 1);
-  const others = new Float64Array(zigzags.length);
+  const lengths = lengthMemory.of(zigzags.length + 1);
+  const others = otherMemory.of(zigzags.length);
   let runs = 0;
   let zeros = 0;
   for (let index = 0; index < zigzags.length; index += 1) {
-    const value = zigzags[index] ?? 0;
+    const value = zigzags[index] as number;
     if (value === 0) {
       zeros += 1;
       continue;

@@ -45,9 +45,9 @@ class RiceMean {
 export function startOf(values: Float64Array): number {
   let sum = 0;
   const count = Math.min(values.length, memory);
-  for (let index = 0; index < count; index += 1) sum += values[index] ?? 0;
+  for (let index = 0; index < count; index += 1) sum += values[index] as number;
   const mean = sum / Math.max(1, count);
-  return mean < 1 ? 0 : Math.min(lowBitsMax, Math.floor(Math.log2(mean)));
+  return mean < 1 ? 0 : Math.min(lowBitsMax, bitLength(mean) - 1);
 }
 
 /** How many bits `writeRice` takes, its start not counted. */
@@ -55,7 +55,7 @@ export function riceCost(values: Float64Array, start: number): number {
   const mean = new RiceMean(start);
   let cost = 0;
   for (let index = 0; index < values.length; index += 1) {
-    const value = values[index] ?? 0;
+    const value = values[index] as number;
     const upper = value < outlierMin ? value >> mean.lowBits : unaryMax;
     cost += upper < unaryMax ? upper + 1 + mean.lowBits : unaryMax + 6 + bitLength(value);
     mean.add(value);
@@ -66,12 +66,18 @@ export function riceCost(values: Float64Array, start: number): number {
 export function writeRice(out: BitWriter, values: Float64Array, start: number): void {
   const mean = new RiceMean(start);
   for (let index = 0; index < values.length; index += 1) {
-    const value = values[index] ?? 0;
+    const value = values[index] as number;
     const { lowBits } = mean;
     const upper = value < outlierMin ? value >> lowBits : unaryMax;
     if (upper < unaryMax) {
-      out.bits((1 << upper) - 1, upper + 1);
-      out.bits(value & ((1 << lowBits) - 1), lowBits);
+      const unary = (1 << upper) - 1;
+      const low = value & ((1 << lowBits) - 1);
+      if (upper + 1 + lowBits <= 24) {
+        out.bits(unary | (low << (upper + 1)), upper + 1 + lowBits);
+      } else {
+        out.bits(unary, upper + 1);
+        out.bits(low, lowBits);
+      }
     } else {
       out.bits((1 << unaryMax) - 1, unaryMax);
       out.bits(bitLength(value) - 1, 6);

@@ -1,8 +1,10 @@
 import { bytesToByteText } from "./byte-text.ts";
+import { ColumnMemory } from "./column-memory.ts";
 import type { DataBytes } from "./data-bytes.ts";
-import { digitsMax, isTrimmed, parseDecimal, type Decimal } from "./decimal.ts";
+import { digitsMax } from "./decimal.ts";
 import type { JsonTemplate } from "./json-template.ts";
-import { readNumbers, writeNumbers } from "./number-column.ts";
+import { columnValueMax, readNumbers, writeNumbers } from "./number-column.ts";
+import { noDecimal } from "./scalar-table.ts";
 import type { SectionReader } from "./section-reader.ts";
 import type { SectionWriter } from "./section-writer.ts";
 import { readTexts, writeTexts } from "./text-column.ts";
@@ -19,8 +21,8 @@ import { wireInvalid } from "./wire-invalid.ts";
  */
 const form = { fixed: 0, trimmed: 1, varying: 2, text: 3, quoted: 4 } as const;
 
-const noBytes = new Uint8Array();
 const quote = 0x22;
+const powersOfTen = Array.from({ length: digitsMax + 1 }, (_, power) => 10 ** power);
 
 interface Decimals {
   readonly mantissas: Float64Array;
@@ -33,50 +35,66 @@ export function writeSlot(out: SectionWriter, template: JsonTemplate, slot: numb
   else writeDecimals(out, decimals);
 }
 
-/** Undefined when one of them is no plain decimal. */
-function decimalsOf(template: JsonTemplate, slot: number): Decimals | undefined {
-  const { rows, bounds, slotCount } = template;
-  const mantissas = new Float64Array(rows.length);
-  const fractionDigits = new Float64Array(rows.length);
-  const decimal: Decimal = { mantissa: 0, fractionDigits: 0 };
-  for (let row = 0; row < rows.length; row += 1) {
-    const at = 2 * (row * slotCount + slot);
-    const bytes = rows[row] ?? noBytes;
-    if (!parseDecimal(bytes, [bounds[at] ?? 0, bounds[at + 1] ?? 0], decimal)) return undefined;
-    mantissas[row] = decimal.mantissa;
-    fractionDigits[row] = decimal.fractionDigits;
+const mantissaMemory = new ColumnMemory();
+const digitMemory = new ColumnMemory();
+
+/** Undefined when one of them is no plain decimal. Good until it is called again. */
+function decimalsOf(
+  { rows, scalars, slotCount }: JsonTemplate,
+  slot: number,
+): Decimals | undefined {
+  const mantissas = mantissaMemory.of(rows.length);
+  const fractionDigits = digitMemory.of(rows.length);
+  for (let row = 0, at = slot; row < rows.length; row += 1, at += slotCount) {
+    const digits = scalars.fractionDigits[at] as number;
+    if (digits === noDecimal) return undefined;
+    fractionDigits[row] = digits;
+    mantissas[row] = scalars.mantissas[at] as number;
   }
   return { mantissas, fractionDigits };
 }
 
-function textsOf({ rows, bounds, slotCount }: JsonTemplate, slot: number): string[] {
+function textsOf({ rows, scalars, slotCount }: JsonTemplate, slot: number): string[] {
   return rows.map((bytes, row) => {
-    const at = 2 * (row * slotCount + slot);
-    return bytesToByteText(bytes.subarray(bounds[at], bounds[at + 1]));
+    const at = row * slotCount + slot;
+    return bytesToByteText(bytes.subarray(scalars.starts[at], scalars.ends[at]));
   });
 }
 
 function writeDecimals(out: SectionWriter, { mantissas, fractionDigits }: Decimals): void {
   const digits = maxOf(fractionDigits);
-  if (fractionDigits.every((each) => each === digits)) {
+  if (areAll(fractionDigits, digits)) {
     out.numbers.bits(form.fixed | (digits << 3), 7);
     writeNumbers(out.numbers, mantissas);
-    return;
+  } else if (areTrimmed(mantissas, fractionDigits, digits)) {
+    out.numbers.bits(form.trimmed | (digits << 3), 7);
+    for (let row = 0; row < mantissas.length; row += 1)
+      mantissas[row] = scaled(mantissas[row] as number, digits - (fractionDigits[row] as number));
+    writeNumbers(out.numbers, mantissas);
+  } else {
+    out.numbers.bits(form.varying, 3);
+    writeNumbers(out.numbers, fractionDigits);
+    writeNumbers(out.numbers, mantissas);
   }
-  const scaled = new Float64Array(mantissas.length);
-  for (let row = 0; row < scaled.length; row += 1) {
-    const mantissa = mantissas[row] ?? 0;
-    const own = fractionDigits[row] ?? 0;
-    if (!isTrimmed({ mantissa, fractionDigits: own }, digits)) {
-      out.numbers.bits(form.varying, 3);
-      writeNumbers(out.numbers, fractionDigits);
-      writeNumbers(out.numbers, mantissas);
-      return;
-    }
-    scaled[row] = mantissa * 10 ** (digits - own);
+}
+
+function scaled(mantissa: number, power: number): number {
+  return mantissa * (powersOfTen[power] ?? 1);
+}
+
+/** Whether every spelling is the one without zeros at the end, and fits the scale of its column. */
+function areTrimmed(
+  mantissas: Float64Array,
+  fractionDigits: Float64Array,
+  columnDigits: number,
+): boolean {
+  for (let row = 0; row < mantissas.length; row += 1) {
+    const mantissa = mantissas[row] as number;
+    const digits = fractionDigits[row] as number;
+    if (digits > 0 && mantissa % 10 === 0) return false;
+    if (Math.abs(scaled(mantissa, columnDigits - digits)) >= columnValueMax) return false;
   }
-  out.numbers.bits(form.trimmed | (digits << 3), 7);
-  writeNumbers(out.numbers, scaled);
+  return true;
 }
 
 function writeSlotTexts(out: SectionWriter, texts: readonly string[]): void {
@@ -185,6 +203,11 @@ function readVarying(input: SectionReader, count: number): SlotRows {
 
 function maxOf(values: Float64Array): number {
   let most = 0;
-  for (let row = 0; row < values.length; row += 1) most = Math.max(most, values[row] ?? 0);
+  for (let row = 0; row < values.length; row += 1) most = Math.max(most, values[row] as number);
   return most;
+}
+
+function areAll(values: Float64Array, value: number): boolean {
+  for (let row = 0; row < values.length; row += 1) if (values[row] !== value) return false;
+  return true;
 }

@@ -4,7 +4,7 @@ const backslash = 0x5c;
 const colon = 0x3a;
 
 /** Characters that end a number or a word: white space, comma, colon, brackets, a quote. */
-const endsScalar = new Uint8Array(256).fill(1, 0, 0x21);
+export const endsScalar = new Uint8Array(256).fill(1, 0, 0x21);
 for (const character of ',:{}[]"') endsScalar[character.charCodeAt(0)] = 1;
 
 /** Characters that start a scalar: a quote, a minus, a digit, a lower-case letter. */
@@ -42,15 +42,18 @@ export function skeletonOf(bytes: Uint8Array): Uint8Array | undefined {
 }
 
 /** Behind the scalar that starts here: behind its closing quote, or at the next character that ends a number or word. */
-export function scalarEnd(bytes: Uint8Array, start: number): number {
+function scalarEnd(bytes: Uint8Array, start: number): number {
+  if (bytes[start] === quote) return quotedEnd(bytes, start);
   let at = start;
-  if (bytes[at] === quote) {
-    for (at += 1; at < bytes.length && bytes[at] !== quote; at += 1)
-      if (bytes[at] === backslash) at += 1;
-    return Math.min(at + 1, bytes.length);
-  }
   while (at < bytes.length && endsScalar[bytes[at] ?? 0] === 0) at += 1;
   return at;
+}
+
+/** Behind the quote that closes the one that stands here. */
+export function quotedEnd(bytes: Uint8Array, start: number): number {
+  let at = start + 1;
+  for (; at < bytes.length && bytes[at] !== quote; at += 1) if (bytes[at] === backslash) at += 1;
+  return Math.min(at + 1, bytes.length);
 }
 
 function isKey(bytes: Uint8Array, start: number, end: number): boolean {

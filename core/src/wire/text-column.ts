@@ -1,3 +1,4 @@
+import { numbersOf } from "./column-memory.ts";
 import { planCounter, readCounter } from "./counter-column.ts";
 import { planHex, readHex } from "./hex-column.ts";
 import { readNumbers, writeNumbers } from "./number-column.ts";
@@ -56,7 +57,7 @@ function writeDictionary(
   for (const value of numbers.keys()) out.text(value);
   writeNumbers(
     out.numbers,
-    Float64Array.from(values, (value) => numbers.get(value) ?? 0),
+    numbersOf(values, (value) => numbers.get(value) ?? 0),
   );
 }
 
@@ -85,7 +86,7 @@ function writePlain(out: SectionWriter, values: readonly string[]): void {
   out.numbers.bits(mode.plain, 3);
   writeNumbers(
     out.numbers,
-    Float64Array.from(values, (value) => value.length),
+    numbersOf(values, (value) => value.length),
   );
   for (const value of values) out.textOfKnownLength(value);
 }
