@@ -108,6 +108,16 @@ describe("the edge buffer's file", () => {
     await assertLedger(buffer);
   });
 
+  it("gives a drained backlog's room back to the disk, with nothing more to acknowledge", async () => {
+    const buffer = await openBuffer();
+    for (let at = 0; at < 600; at += 50) await buffer.append(itemsOf(at, 50, { bytes: 100_000 }));
+    await buffer.acknowledge({ normal: storedUpTo(600) });
+    await expect
+      .poll(() => statSync(buffer.file).size, { timeout: 60_000 })
+      .toBeLessThan(30_000_000);
+    await assertLedger(buffer);
+  });
+
   it("is one process's: a second opening is refused, and free again when the first is gone", async () => {
     const first = await openBuffer();
     const second = new SqliteBuffer(optionsOf());

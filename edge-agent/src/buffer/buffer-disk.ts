@@ -268,16 +268,27 @@ export class BufferDisk {
 
   #flush(): void {
     const file = this.#file;
-    if (!file?.hasAcks || this.#undoAbove) return;
+    if (!file || this.#undoAbove || !(file.hasAcks || this.#mayGiveBack(file))) return;
     this.#guarded(file, () => {
       file.flushAcks();
       this.#logPages += 16;
-      if (file.isLoose) file.vacuum(vacuumPages);
+      if (this.#mayGiveBack(file)) this.#giveBack(file);
     });
     this.afterAppend();
     if (this.#file?.hasAcks) this.#later("acks", 1, () => this.#flush());
-    else if (this.#file?.isLoose)
+    else if (this.#file && this.#mayGiveBack(this.#file))
       this.#later("acks", this.#settings.ackDelayMs, () => this.#flush());
+  }
+
+  /** On a disk that refuses writes the recovery does it, at its own pace. */
+  #mayGiveBack(file: BufferFile): boolean {
+    return this.#unavailable === undefined && file.isLoose;
+  }
+
+  /** The file shrinks when its log is copied. */
+  #giveBack(file: BufferFile): void {
+    file.vacuum(vacuumPages);
+    this.#logPages += vacuumPages;
   }
 
   #keepReserve(): void {

@@ -21,8 +21,12 @@ export interface BufferFileSettings {
 const deleteRowsMax = 256;
 /** Rows looked at by one read, whatever has expired among them. */
 const readRowsMax = 512;
-/** A file with more free pages than this, and more free than used, is given back to the disk bit by bit. */
+/**
+ * A file with more free pages than this, and so many times more free than used, is given back to the disk bit by bit: what
+ * is used has to be moved for it, and while a backlog leaves it is soon gone by itself.
+ */
 const freePagesMin = 4_096;
+const freePagesShare = 4;
 
 /** One open buffer file: all that is stored and counted, synchronously, in transactions. Knows nothing of threads or recovery. */
 export class BufferFile {
@@ -135,7 +139,7 @@ export class BufferFile {
   /** Whether so much of the file is free that the disk should have it back. */
   get isLoose(): boolean {
     const { freePages, usedPages } = this.#pages;
-    return freePages > freePagesMin && freePages > usedPages;
+    return freePages > freePagesMin && freePages > freePagesShare * usedPages;
   }
 
   /** One durable write that changes nothing: proves that the disk takes writes. */
