@@ -6,7 +6,10 @@ export type TailPrint = number | null;
 /** The prints of consecutive sequences of one class; the last belongs to the watermark. */
 export type TailPrints = readonly TailPrint[];
 
-/** Of an event that was evicted or had expired. Nothing is told of one that was damaged: it may be whole elsewhere. */
+/**
+ * Of an event that was evicted, which is durable before it is told. Nothing is told of one that had expired, for it may be back
+ * when a clock goes back, nor of one that was damaged, for it may be whole after all.
+ */
 export const gapPrint = -1;
 /** How many of the last sequences are kept: two stretches of events that differ must not agree in all of them by chance. */
 export const tailPrintsMax = 8;
@@ -41,7 +44,7 @@ function withText(from: number, text: string): number {
 }
 
 export function printOfGap(reason: GapReason): TailPrint {
-  return reason === "damaged" ? null : gapPrint;
+  return reason === "evicted" ? gapPrint : null;
 }
 
 /**
