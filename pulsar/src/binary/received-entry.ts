@@ -47,9 +47,6 @@ export function decodeEntry(entry: ReceivedEntry): DecodedEntry {
   return { permits, messages: [messageOf(entry, { head, batch: -1, payload: plain })] };
 }
 
-/** The size of the batch alone, where the messages cannot be had. */
-export const entryName = ({ ledger, entry }: ReceivedEntry): string => `${ledger}.${entry}`;
-
 function messagesOf(
   entry: ReceivedEntry,
   { batchCount = 0, publishedMs }: MessageHead,
