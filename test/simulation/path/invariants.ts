@@ -7,6 +7,7 @@ import {
 import type { StoredEvent } from "../../../cloud-runtime/src/store/event-store.ts";
 import type { MemoryStore } from "../../../cloud-runtime/src/store/memory-store.ts";
 import { edgeLedger } from "../../../edge-agent/src/agent/edge-ledger.ts";
+import { nothingHandled } from "../../../edge-agent/src/buffer/retired-epochs.ts";
 import { mapClasses, plainWatermark } from "../plain-watermark.ts";
 import { forbiddenTopic, type SimulatedAgent } from "./simulated-agent.ts";
 
@@ -171,7 +172,8 @@ export class IngestInvariants {
   async #checkEdgeLedger(agent: SimulatedAgent): Promise<void> {
     const { buffer, identity } = agent;
     const stats = await buffer.stats();
-    const { total } = edgeLedger(identity.agentId, [{ buffer, stats, isCurrent: true }]);
+    const sources = [{ buffer, stats, isCurrent: true }];
+    const { total } = edgeLedger(identity.agentId, { sources, retired: nothingHandled });
     same(`${identity.name}: the edge's ledger`, total.difference, 0);
   }
 
