@@ -23,6 +23,8 @@ export default tseslint.config(
       ],
       "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
       "@typescript-eslint/switch-exhaustiveness-check": "error",
+      // `import { type A }` alone still loads the module when the program runs.
+      "@typescript-eslint/no-import-type-side-effects": "error",
     },
   },
   {

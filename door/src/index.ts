@@ -14,6 +14,7 @@ export * from "./mqtt/events-route.ts";
 export * from "./mqtt/mqtt-connection.ts";
 export * from "./mqtt/mqtt-door.ts";
 export * from "./mqtt/mqtt-limits.ts";
+export * from "./mqtt/mqtt-number-cache.ts";
 export * from "./mqtt/route.ts";
 export * from "./mqtt/topic-filter.ts";
 export * from "./telemetry/door-metrics.ts";

@@ -2,6 +2,7 @@ import type { EventEmitter } from "node:events";
 import { Aedes, type Client, type PublishPacket } from "aedes";
 import type { MqttClientInfo, MqttConnection } from "./mqtt-connection.ts";
 import type { MqttLimits } from "./mqtt-limits.ts";
+import { dropMqttNumberCache } from "./mqtt-number-cache.ts";
 import { MqttSessionStore } from "./mqtt-session-store.ts";
 
 export interface Login {
@@ -56,6 +57,7 @@ export class AedesBroker {
   readonly #publish: Aedes["publish"];
 
   constructor(hooks: BrokerHooks, limits: MqttLimits) {
+    dropMqttNumberCache();
     this.#hooks = hooks;
     this.#limits = limits;
     this.sessions = new MqttSessionStore({

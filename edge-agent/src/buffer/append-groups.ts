@@ -14,8 +14,12 @@ export interface WaitingAppend {
 /** Appends that share one commit, encoded as they come so that the thread's fsync and this work overlap. */
 export class AppendGroup {
   readonly appends: WaitingAppend[] = [];
-  readonly encoder = new GroupEncoder();
+  readonly encoder: GroupEncoder;
   count = 0;
+
+  constructor(encoder = new GroupEncoder()) {
+    this.encoder = encoder;
+  }
 
   classes(): EventClass[] {
     const classes = new Set<EventClass>();
@@ -49,6 +53,7 @@ export class AppendGroups {
   readonly #limits: GroupLimits;
   #groups: AppendGroup[] = [];
   #byteCount = 0;
+  #spareEncoder: GroupEncoder | undefined;
 
   constructor(limits: GroupLimits) {
     this.#limits = limits;
@@ -84,11 +89,17 @@ export class AppendGroups {
     return group;
   }
 
+  /** An encoder that is finished, for the next group: its memory has grown to a group's size already. */
+  reuse(encoder: GroupEncoder): void {
+    this.#spareEncoder = encoder;
+  }
+
   #openGroup(): AppendGroup {
     const last = this.#groups.at(-1);
     const { countMax, bytesMax } = this.#limits;
     if (last && last.count < countMax && last.encoder.byteCount < bytesMax) return last;
-    const group = new AppendGroup();
+    const group = new AppendGroup(this.#spareEncoder);
+    this.#spareEncoder = undefined;
     this.#groups.push(group);
     return group;
   }

@@ -1,4 +1,4 @@
-import { type ClassWatermark, type GapReason } from "@fleetmesh/core";
+import type { ClassWatermark, GapReason } from "@fleetmesh/core";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
 
 /** The counters of one class, as the row in `class` has them after the last commit. */

@@ -9,7 +9,7 @@ import type { EncodedBlock } from "./buffer-messages.ts";
 const blockBytes = 128 * 1024;
 const blockCountMax = 1_024;
 
-/** Encodes appends to blocks, one open block for each class. */
+/** Encodes appends to blocks, one open block for each class. When it has finished, it can be used again. */
 export class GroupEncoder {
   readonly #open = eventClasses.map((eventClass) => new OpenBlock(classRank(eventClass)));
   readonly #done: EncodedBlock[] = [];
@@ -45,7 +45,7 @@ export class GroupEncoder {
 
 class OpenBlock {
   readonly #rank: number;
-  readonly #writer = new BlockWriter();
+  #writer = new BlockWriter();
   #receivedMin = Infinity;
   #receivedMax = -Infinity;
   #expires: number[] | undefined;
@@ -91,6 +91,8 @@ class OpenBlock {
       topics: JSON.stringify(Object.fromEntries(this.#topics)),
       body: this.#writer.finish(),
     };
+    // The memory that a large event took is not kept for the small ones to come.
+    if (block.body.length > 2 * blockBytes) this.#writer = new BlockWriter();
     this.#receivedMin = Infinity;
     this.#receivedMax = -Infinity;
     this.#expires = undefined;

@@ -1,11 +1,21 @@
+import { createRequire } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
-import Database from "better-sqlite3";
-import { errorToData, MeshError, systemClock } from "@fleetmesh/core/base";
+import type DatabaseClass from "better-sqlite3";
+import {
+  errorToData,
+  keepYoungGenerationSmall,
+  MeshError,
+  systemClock,
+} from "@fleetmesh/core/base";
 import { BufferDisk } from "./buffer-disk.ts";
 import type { BufferReply, BufferRequest, BufferThreadSettings } from "./buffer-messages.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { transferablesOf } from "./transferables.ts";
+
+keepYoungGenerationSmall();
+// By `import`, Node would parse the driver once more for the names it exports: 4 MB that stay.
+const Database = createRequire(import.meta.url)("better-sqlite3") as typeof DatabaseClass;
 
 /** The thread on which a buffer's disk is waited for, so that fsync never stops the network's event loop. */
 const port = parentPort;

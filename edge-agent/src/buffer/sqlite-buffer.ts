@@ -286,7 +286,9 @@ export class SqliteBuffer implements EventBuffer {
   /** Never throws: every append of the group is told how it went. */
   async #commit(group: AppendGroup): Promise<void> {
     try {
-      const [isStored] = await this.#send([group.encoder.finish()], [group.identities()]);
+      const unit = group.encoder.finish();
+      this.#groups.reuse(group.encoder);
+      const [isStored] = await this.#send([unit], [group.identities()]);
       if (isStored) {
         group.settle();
         this.#grown(group.classes());
