@@ -10,8 +10,16 @@ declare module "vitest" {
 
 let server: PulsarServer | undefined;
 
-/** Starts the one standalone Pulsar that all files of the project share: each start costs some ten seconds of processor time. */
+/**
+ * Starts the one standalone Pulsar that all files of the project share: each start costs some ten seconds of processor time.
+ * FLEETMESH_TEST_PULSAR (an address as JSON) names one that runs already.
+ */
 export async function setup(project: TestProject): Promise<void> {
+  const running = process.env["FLEETMESH_TEST_PULSAR"];
+  if (running !== undefined) {
+    project.provide("pulsar", JSON.parse(running) as PulsarAddress);
+    return;
+  }
   const missing = pulsarMissing();
   if (missing !== undefined) {
     project.provide("pulsar", { missing });
