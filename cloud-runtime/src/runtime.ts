@@ -80,6 +80,7 @@ export class Runtime implements Part {
       region: config.region,
       withProcess: config.processMetrics,
       ledger: () => this.store.events.ledger(),
+      topics: this.store.metadata,
     });
     this.authenticator = this.#createAuthenticator();
     this.#admission = new Admission({

@@ -86,6 +86,7 @@ async function setUp(commitMs = 5) {
     region: "r",
     withProcess: false,
     ledger: () => store.events.ledger(),
+    topics: metadata,
   });
   const logger = createLogger({ part: "test", level: "silent" });
   const ports = { store: store.events, metadata, metrics, clock, logger };

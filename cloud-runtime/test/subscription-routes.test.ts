@@ -38,6 +38,7 @@ function principal(subscribe: string, isOperator: boolean): Principal {
 
 describe("/v1/subscriptions", () => {
   let app: FastifyInstance;
+  let refusals = 0;
   let dispatcher: Dispatcher;
   let store: ReturnType<typeof openMemoryStore>;
   let who: Principal;
@@ -70,7 +71,7 @@ describe("/v1/subscriptions", () => {
       node: "node-1",
     });
     app = fastify();
-    answerProblems(app, logger);
+    answerProblems(app, { logger, onNotPermitted: () => (refusals += 1) });
     const principalOf = (): Principal => who;
     registerSubscriptionRoutes(app, { service, principalOf });
     const redrive = new Redrive({ dispatcher, deliveries: store.deliveries, clock, logger });
@@ -213,6 +214,7 @@ describe("/v1/subscriptions", () => {
     expect((await ask("DELETE", "subscriptions/s1")).status).toBe(403);
     expect((await ask("DELETE", "subscriptions/unknown")).status).toBe(403);
     expect((await ask("GET", "dead-letters")).status).toBe(403);
+    expect(refusals).toBe(6);
   });
 
   it("does not let a narrow permission subscribe to a wider pattern", async () => {

@@ -132,9 +132,18 @@ describe("http door", () => {
     const unknown = await send(eventText("a"), { topic: "vehicle.x", token: "car" });
     expect(unknown).toMatchObject({ status: 404, body: { code: "MESH-5002" } });
     const text = await parts.registry.metrics();
-    expect(text).toContain('fleetmesh_auth_rejected_total{reason="missing"} 1');
-    expect(text).toContain('fleetmesh_auth_rejected_total{reason="invalid"} 1');
-    expect(text).toContain('fleetmesh_auth_rejected_total{reason="not_permitted"} 1');
+    expect(text).toContain('fleetmesh_auth_rejected_total{topic="",reason="missing"} 1');
+    expect(text).toContain('fleetmesh_auth_rejected_total{topic="",reason="invalid"} 1');
+    // A name that a stranger made up makes no series.
+    expect(text).toContain('fleetmesh_auth_rejected_total{topic="",reason="not_permitted"} 1');
+    expect(text).not.toContain("plant.x");
+    parts.metrics.knows({ names: () => ["plant.x"], has: (topic) => topic === "plant.x" });
+    await send(eventText("a"), { topic: "plant.x", token: "car" });
+    const known = await parts.registry.metrics();
+    expect(known).toContain(
+      'fleetmesh_auth_rejected_total{topic="plant.x",reason="not_permitted"} 1',
+    );
+    expect(known).toContain('fleetmesh_events_received_total{topic="plant.x",door="http"} 0');
     expect(text).toContain('fleetmesh_door_rejected_total{door="http",code="MESH-5002"} 1');
   });
 

@@ -27,8 +27,12 @@ export function createApi(options: ApiOptions): FastifyInstance {
     return503OnClosing: false,
     forceCloseConnections: false,
   });
-  answerProblems(app, options.logger);
-  requireToken(app, options.admission);
+  const { admission, logger } = options;
+  answerProblems(app, {
+    logger,
+    onNotPermitted: (topic) => admission.countNotPermitted(topic),
+  });
+  requireToken(app, admission);
   app.removeContentTypeParser("text/plain");
   readJsonBodies(app);
   return app;

@@ -13,11 +13,21 @@ const kindOfStatus: Readonly<Record<number, ErrorName>> = {
   503: "STOPPING",
 };
 
+interface ProblemPorts {
+  readonly logger: Logger;
+  /** A token lacked a permission, on the topic in the path when there is one. */
+  readonly onNotPermitted: (topic: string | undefined) => void;
+}
+
 /** Every error of the API, fastify's own included, leaves as RFC 9457 `application/problem+json`. */
-export function answerProblems(app: FastifyInstance, logger: Logger): void {
+export function answerProblems(
+  app: FastifyInstance,
+  { logger, onNotPermitted }: ProblemPorts,
+): void {
   const methods = new RouteMethods(app);
   app.setErrorHandler((thrown, request, reply) => {
     const error = toMeshError(thrown);
+    if (error.kind === "NOT_PERMITTED") onNotPermitted(topicOf(request));
     if (error.status >= 500) {
       const path = request.url.split("?", 1)[0];
       logger.error({ err: thrown, code: error.code, path }, "Request failed.");
@@ -39,6 +49,11 @@ export function sendFrameworkProblem(
   reply: FastifyReply,
 ): void {
   void sendProblem(reply, toMeshError(error));
+}
+
+function topicOf({ params }: FastifyRequest): string | undefined {
+  if (typeof params !== "object" || params === null || !("topic" in params)) return undefined;
+  return typeof params.topic === "string" ? params.topic : undefined;
 }
 
 function notFound(method: string, path: string, allowed: readonly string[]): MeshError {

@@ -5,12 +5,12 @@ import { TallyHistogram } from "../telemetry/tally-histogram.ts";
 /** What the dispatcher shows of itself; the ledger's numbers come from the cursors, never from here. */
 export interface DeliveryMetrics {
   readonly delivered: TallyCounter<"topic" | "subscription" | "target">;
-  readonly attempts: TallyCounter<"subscription" | "outcome">;
+  readonly attempts: TallyCounter<"topic" | "subscription" | "outcome">;
   readonly filtered: Counter<"topic" | "subscription">;
   readonly deadLettered: TallyCounter<"topic" | "subscription">;
   readonly filterErrors: Counter<"subscription">;
   readonly lag: Gauge<"topic" | "subscription">;
-  readonly duration: TallyHistogram<"subscription">;
+  readonly duration: TallyHistogram<"topic" | "subscription">;
   readonly endToEnd: TallyHistogram<"topic">;
 }
 
@@ -29,7 +29,7 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
     attempts: new TallyCounter({
       name: "fleetmesh_delivery_attempts_total",
       help: "Attempts to deliver, by how they ended.",
-      labelNames: ["subscription", "outcome"],
+      labelNames: ["topic", "subscription", "outcome"],
       registers,
     }),
     filtered: new Counter({
@@ -60,7 +60,7 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
     duration: new TallyHistogram({
       name: "fleetmesh_delivery_duration_seconds",
       help: "How long an attempt took.",
-      labelNames: ["subscription"],
+      labelNames: perTopic,
       buckets: seconds,
       registers,
     }),

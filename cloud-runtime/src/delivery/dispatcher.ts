@@ -291,6 +291,7 @@ export class Dispatcher implements Part {
     const reader = this.#reader(topic);
     const feed = new Feed({ owner: runner, tracker, reader, store, clock, turns: this.#turns });
     runner.feeds.set(topic, feed);
+    runner.telemetry.follows(topic);
     feed.readOn();
   }
 

@@ -79,6 +79,10 @@ export class SubscriptionRunner implements FeedOwner {
     return this.#state;
   }
 
+  get telemetry(): RunnerTelemetry {
+    return this.#options.telemetry;
+  }
+
   get lastError(): string | undefined {
     return this.#lastError;
   }
@@ -205,7 +209,7 @@ export class SubscriptionRunner implements FeedOwner {
   #note(item: DeliveryItem, outcome: DeliveryOutcome): void {
     const { telemetry, clock } = this.#options;
     const status = "status" in outcome ? outcome.status : outcome.kind;
-    telemetry.attempted(status, clock.monotonicMs() - item.attemptStartMs);
+    telemetry.attempted(item.topic, status, clock.monotonicMs() - item.attemptStartMs);
     if (outcome.kind === "failed") {
       this.#window.breaker.onFailed();
       if (outcome.retryAfterMs !== undefined) this.#options.gate.close(outcome.retryAfterMs);

@@ -223,7 +223,7 @@ export class LinkRoutes implements Part {
     const { metrics, clock } = this.#ports;
     metrics.replicationReceived.inc({ region, topic }, entries.length);
     const lagMs = Math.max(0, clock.wallMs() - newest.entry.receivedMs);
-    metrics.replicationLag.set({ region }, lagMs / 1_000);
+    metrics.replicationLag.set({ topic, region }, lagMs / 1_000);
   }
 
   #goneSignal(reply: FastifyReply): AbortSignal {

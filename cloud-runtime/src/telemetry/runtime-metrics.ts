@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { DoorMetrics } from "@fleetmesh/door";
+import type { TopicSpec } from "../metadata/metadata.ts";
 import type { StoreLedger } from "../store/event-store.ts";
 
 /** What the runtime's own parts count in memory: telemetry only, the ledger's numbers come from the store. */
@@ -12,7 +13,7 @@ export interface RuntimeMetrics {
   readonly agentsConnected: Gauge;
   readonly bytesInFlight: Gauge<"door">;
   readonly streamClients: Gauge;
-  readonly replicationLag: Gauge<"region">;
+  readonly replicationLag: Gauge<"topic" | "region">;
   readonly replicationReceived: Counter<"region" | "topic">;
 }
 
@@ -21,6 +22,13 @@ export interface RuntimeMetricsOptions {
   /** Node's own numbers; leave out where several runtimes share one process and one of them has them already. */
   readonly withProcess: boolean;
   readonly ledger: () => Promise<StoreLedger>;
+  /** Topics that there are, whether or not anything was stored in them. */
+  readonly topics: TopicNames;
+}
+
+interface TopicNames {
+  topics(): readonly TopicSpec[];
+  topic(name: string): TopicSpec | undefined;
 }
 
 /** A registry of its own for each runtime: two of them in one process do not mix. */
@@ -28,11 +36,17 @@ export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMet
   const registry = new Registry();
   registry.setDefaultLabels({ cluster: options.region });
   if (options.withProcess) collectDefaultMetrics({ register: registry });
-  addLedgerMetrics(registry, options.ledger);
+  addLedgerMetrics(registry, options.ledger, options.topics);
+  addGapMetrics(registry, options.ledger);
   const at = { registers: [registry] };
+  const door = DoorMetrics.of(registry);
+  door.knows({
+    names: () => options.topics.topics().map(({ name }) => name),
+    has: (topic) => options.topics.topic(topic) !== undefined,
+  });
   return {
     registry,
-    door: DoorMetrics.of(registry),
+    door,
     rejected: new Counter({
       ...at,
       name: "fleetmesh_events_rejected_total",
@@ -56,8 +70,8 @@ export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMet
     replicationLag: new Gauge({
       ...at,
       name: "fleetmesh_replication_lag_seconds",
-      help: "Age of the newest event replicated from a region when it was stored here.",
-      labelNames: ["region"],
+      help: "Age of the newest event of a topic replicated from a region when it was stored here.",
+      labelNames: ["topic", "region"],
     }),
     replicationReceived: new Counter({
       ...at,
@@ -68,24 +82,39 @@ export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMet
   };
 }
 
+const noCounts: TopicCounts = {
+  ...{ fromAgents: 0, direct: 0, replicated: 0, stored: 0 },
+  ...{ trimmed: 0, duplicates: 0, damaged: 0, readable: 0 },
+};
+
 function gauge(registry: Registry, name: string, help: string): Gauge {
   return new Gauge({ name, help, registers: [registry] });
 }
 
 type TopicCounts = StoreLedger["topics"][string];
 
-/** Numbers the store keeps durably, read at the scrape: a restart does not set them back. */
-function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>): void {
+/** Numbers the store keeps durably, read at the scrape: a restart does not set them back. Topics without any show zero. */
+function addLedgerMetrics(
+  registry: Registry,
+  ledger: () => Promise<StoreLedger>,
+  known: TopicNames,
+): void {
   const registers = [registry];
+  const countsByTopic = async (): Promise<Map<string, TopicCounts>> => {
+    const counts = new Map(known.topics().map(({ name }) => [name, noCounts]));
+    for (const [topic, stored] of Object.entries((await ledger()).topics))
+      counts.set(topic, stored);
+    return counts;
+  };
   new Counter({
     name: "fleetmesh_events_stored_total",
     help: "Events stored, by topic and where they came from.",
     labelNames: ["topic", "from"],
     registers,
     async collect() {
-      const { topics } = await ledger();
+      const topics = await countsByTopic();
       this.reset();
-      for (const [topic, counts] of Object.entries(topics)) {
+      for (const [topic, counts] of topics) {
         this.inc({ topic, from: "agents" }, counts.fromAgents);
         this.inc({ topic, from: "direct" }, counts.direct);
         this.inc({ topic, from: "regions" }, counts.replicated);
@@ -96,9 +125,9 @@ function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>
     new Counter({
       ...{ name, help, labelNames: ["topic"], registers },
       async collect() {
-        const { topics } = await ledger();
+        const topics = await countsByTopic();
         this.reset();
-        for (const [topic, counts] of Object.entries(topics)) this.inc({ topic }, countOf(counts));
+        for (const [topic, counts] of topics) this.inc({ topic }, countOf(counts));
       },
     });
   };
@@ -117,11 +146,14 @@ function addLedgerMetrics(registry: Registry, ledger: () => Promise<StoreLedger>
     "Resends recognised and not stored twice.",
     ({ duplicates }) => duplicates,
   );
+}
+
+function addGapMetrics(registry: Registry, ledger: () => Promise<StoreLedger>): void {
   new Counter({
     name: "fleetmesh_events_lost_at_edge_total",
     help: "Sequences that agents reported as gaps, by reason.",
     labelNames: ["reason"],
-    registers,
+    registers: [registry],
     async collect() {
       const { gaps } = await ledger();
       this.reset();

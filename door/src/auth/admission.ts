@@ -46,10 +46,15 @@ export class Admission {
     }
   }
 
-  /** Counts a refused permission and gives the error to throw. */
-  notPermitted(what: string): MeshError {
-    this.#metrics.authRejected("not_permitted");
+  /** Counts a refused permission, to do something with a topic, and gives the error to throw. */
+  notPermitted(what: string, topic: string): MeshError {
+    this.countNotPermitted(topic);
     return new MeshError("NOT_PERMITTED", `The token does not permit to ${what}`);
+  }
+
+  /** A permission was refused elsewhere; without a topic when it was not about one. */
+  countNotPermitted(topic?: string): void {
+    this.#metrics.authRejected("not_permitted", topic);
   }
 
   #refuse(error: MeshError, address: string): MeshError {

@@ -67,6 +67,7 @@ export class HttpDoor {
     this.#limits = { ...httpDoorLimitsDefault, ...options.limits };
     this.#eventLimits = { maxEventBytes: this.#limits.maxEventBytes };
     this.#kind = options.kind ?? "http";
+    options.metrics.serves(this.#kind);
     this.#otherMethods = options.otherMethods ?? [];
     this.#budget = new ByteBudget(this.#limits.inFlightBytesMax);
   }
@@ -146,7 +147,7 @@ export class HttpDoor {
     const topic = topicOf(request.url ?? "");
     assertTopic(topic);
     if (!principal.mayPublish(topic)) {
-      throw this.#options.admission.notPermitted(`publish to ${topic}`);
+      throw this.#options.admission.notPermitted(`publish to ${topic}`, topic);
     }
     return topic;
   }

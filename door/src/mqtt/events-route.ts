@@ -22,6 +22,7 @@ export class EventsRoute implements PublishRoute {
 
   constructor(options: EventsRouteOptions) {
     this.#options = options;
+    options.metrics.serves("mqtt");
     this.#limits = options.limits ?? eventLimitsDefault;
   }
 
@@ -29,7 +30,7 @@ export class EventsRoute implements PublishRoute {
   async take({ rest: topic, payload, principal }: MqttPublish): Promise<void> {
     const { intake, admission, metrics } = this.#options;
     assertTopic(topic);
-    if (!principal.mayPublish(topic)) throw admission.notPermitted(`publish to ${topic}`);
+    if (!principal.mayPublish(topic)) throw admission.notPermitted(`publish to ${topic}`, topic);
     const event = decodeMqtt(payload, this.#limits);
     await intake.take({ topic, events: [event], principal, door: "mqtt" });
     metrics.received(topic, "mqtt", 1);

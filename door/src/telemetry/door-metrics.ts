@@ -4,18 +4,26 @@ import type { DoorKind } from "../intake.ts";
 const topicCountMax = 1_000;
 const othersLabel = "(others)";
 
+/** The topics that a process knows without an event having come. */
+export interface KnownTopics {
+  names(): Iterable<string>;
+  has(topic: string): boolean;
+}
+
 /**
  * What the doors of one process count. Counting is two map look-ups on the event path; the registry is told when it is
- * read. Topics become labels only after the intake took an event, so only topics that exist, and at most 1,000.
+ * read. A topic becomes a label when the process knows it or the intake took an event for it: only topics that exist, at
+ * most 1,000, and never one that a stranger made up.
  */
 export class DoorMetrics {
   static readonly #known = new WeakMap<Registry, DoorMetrics>();
   readonly #received = new Map<string, Map<string, number>>();
   readonly #topics = new Set<string>();
-  readonly #authRejected: Counter<"reason">;
+  readonly #authRejected: Counter<"topic" | "reason">;
   readonly #rejected: Counter<"door" | "code">;
   readonly #dropped: Counter<"reason">;
   readonly #refusedConnections: Counter<"reason">;
+  #knownTopics: KnownTopics | undefined;
 
   /** One per registry, so that several doors of a process share their counters. */
   static of(registry: Registry): DoorMetrics {
@@ -27,6 +35,7 @@ export class DoorMetrics {
   private constructor(registry: Registry) {
     const registers = [registry];
     const received = this.#received;
+    const nameKnown = (): void => this.#nameKnown();
     new Counter({
       name: "fleetmesh_events_received_total",
       help: "Events that a door acknowledged.",
@@ -34,6 +43,7 @@ export class DoorMetrics {
       registers,
       collect() {
         this.reset();
+        nameKnown();
         for (const [door, topics] of received) {
           for (const [topic, count] of topics) this.inc({ topic, door }, count);
         }
@@ -41,8 +51,8 @@ export class DoorMetrics {
     });
     this.#authRejected = new Counter({
       name: "fleetmesh_auth_rejected_total",
-      help: "Attempts refused for lack of a valid token or permission.",
-      labelNames: ["reason"],
+      help: "Attempts refused for lack of a valid token or permission; without a topic where none was named that exists.",
+      labelNames: ["topic", "reason"],
       registers,
     });
     this.#rejected = new Counter({
@@ -65,15 +75,28 @@ export class DoorMetrics {
     });
   }
 
-  received(topic: string, door: DoorKind, count: number): void {
+  /** Known topics have their series before the first event. */
+  knows(topics: KnownTopics): void {
+    this.#knownTopics = topics;
+  }
+
+  /** A door of this kind is open. */
+  serves(door: DoorKind): Map<string, number> {
     let topics = this.#received.get(door);
     if (!topics) this.#received.set(door, (topics = new Map<string, number>()));
+    return topics;
+  }
+
+  received(topic: string, door: DoorKind, count: number): void {
+    const topics = this.serves(door);
     const label = this.#labelOf(topic);
     topics.set(label, (topics.get(label) ?? 0) + count);
   }
 
-  authRejected(reason: string): void {
-    this.#authRejected.inc({ reason });
+  /** Without a topic when the attempt was not about one. */
+  authRejected(reason: string, topic = ""): void {
+    const isKnown = this.#topics.has(topic) || this.#knownTopics?.has(topic) === true;
+    this.#authRejected.inc({ topic: isKnown ? this.#labelOf(topic) : "", reason });
   }
 
   rejected(door: DoorKind, code: string): void {
@@ -86,6 +109,15 @@ export class DoorMetrics {
 
   connectionRefused(reason: string): void {
     this.#refusedConnections.inc({ reason });
+  }
+
+  #nameKnown(): void {
+    for (const topic of this.#knownTopics?.names() ?? []) {
+      const label = this.#labelOf(topic);
+      for (const topics of this.#received.values()) {
+        if (!topics.has(label)) topics.set(label, 0);
+      }
+    }
   }
 
   #labelOf(topic: string): string {

@@ -26,6 +26,7 @@ const metrics = createRuntimeMetrics({
   region: "simulated",
   withProcess: false,
   ledger: () => Promise.reject(new Error("Nobody asks")),
+  topics: { topics: () => [], topic: () => undefined },
 });
 
 export interface RuntimeWorld {
