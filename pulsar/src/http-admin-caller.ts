@@ -158,3 +158,10 @@ function unreachable(origin: string, { method, path }: AdminCall, cause: unknown
   const place = `${method} ${origin}/admin/v2/${path}`;
   return new MeshError("PULSAR_UNAVAILABLE", `${place} failed: ${text}`, { cause });
 }
+
+/** An answer's body as an object; an empty one when it is none. */
+export const objectOf = (body: unknown): Readonly<Record<string, unknown>> =>
+  typeof body === "object" && body !== null ? { ...body } : {};
+
+/** An answer's body as a list of texts; an empty one when it is none. */
+export const textsOf = (body: unknown): string[] => (Array.isArray(body) ? body.map(String) : []);

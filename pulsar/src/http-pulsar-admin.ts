@@ -1,6 +1,8 @@
 import { MeshError, sleep, type Clock } from "@fleetmesh/core";
 import {
   HttpAdminCaller,
+  objectOf,
+  textsOf,
   type AdminAnswer,
   type AdminCall,
   type HttpAdminCallerOptions,
@@ -271,13 +273,8 @@ function messageIdOf(body: unknown): MessageId | undefined {
   return { ledger, entry, batch: numberOf(batchIndex) ?? -1 };
 }
 
-const objectOf = (body: unknown): Readonly<Record<string, unknown>> =>
-  typeof body === "object" && body !== null ? { ...body } : {};
-
 const numberOf = (value: unknown): number | undefined =>
   typeof value === "number" ? value : undefined;
-
-const textsOf = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
 
 const isSameSet = (found: unknown, wanted: readonly string[]): boolean =>
   textsOf(found).sort().join("\n") === [...wanted].sort().join("\n");

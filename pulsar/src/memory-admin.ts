@@ -26,7 +26,8 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
   async ensureTopic(topic: TopicName, policy: TopicPolicy): Promise<void> {
     await this.#reach();
     this.#broker.ensureLog(topic);
-    this.#policies.set(topic, policy);
+    const { replicateTo = this.#policies.get(topic)?.replicateTo } = policy;
+    this.#policies.set(topic, { ...policy, replicateTo });
   }
 
   async drift(topic: TopicName, policy: TopicPolicy): Promise<TopicDrift[]> {
@@ -34,6 +35,7 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
     const found = this.#policies.get(topic) ?? {};
     const fields = ["retentionMs", "retentionBytes", "replicateTo", "compactionBytes"] as const;
     return fields
+      .filter((field) => field !== "replicateTo" || policy.replicateTo !== undefined)
       .filter((field) => JSON.stringify(found[field]) !== JSON.stringify(policy[field]))
       .map((field) => ({ field, wanted: policy[field], found: found[field] }));
   }

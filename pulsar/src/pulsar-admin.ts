@@ -6,7 +6,7 @@ export interface TopicPolicy {
   /** Messages are kept this long and up to so many bytes, whether or not anybody has read them. Undefined: without end. */
   readonly retentionMs?: number | undefined;
   readonly retentionBytes?: number | undefined;
-  /** Clusters that hold the topic, the own among them; undefined: the namespace's. */
+  /** Clusters that hold the topic, the own among them; undefined: whatever is set, which is the bridge's to say. */
   readonly replicateTo?: readonly string[] | undefined;
   /** Only the last message of each key is kept once the broker has compacted the topic. */
   readonly compactionBytes?: number | undefined;

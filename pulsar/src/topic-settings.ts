@@ -38,7 +38,8 @@ export function driftOf(policy: TopicPolicy, found: TopicSettings): TopicDrift[]
   const foundBytes = amountOf(retentionMegabytes, megabyte);
   compare("retentionMs", wanted.retentionMinutes === retentionMinutes, foundMs);
   compare("retentionBytes", wanted.retentionMegabytes === retentionMegabytes, foundBytes);
-  compare("replicateTo", isSameList(wanted.clusters, clusters), clusters);
+  const hasClusters = wanted.clusters === undefined || isSameList(wanted.clusters, clusters);
+  compare("replicateTo", hasClusters, clusters);
   compare("compactionBytes", wanted.compactionBytes === compactionBytes, compactionBytes);
   const hasProperties = policy.properties === undefined || isSameText(wanted, found);
   compare("properties", hasProperties, found.properties);
@@ -55,8 +56,8 @@ function amountOf(units: number | undefined, unit: number): number | undefined |
   return units < 0 ? undefined : units * unit;
 }
 
-function isSameList(one: readonly string[] | undefined, other: readonly string[] | undefined) {
-  return one?.join("\n") === (other === undefined ? undefined : [...other].sort().join("\n"));
+function isSameList(one: readonly string[], other: readonly string[] | undefined) {
+  return one.join("\n") === (other === undefined ? undefined : [...other].sort().join("\n"));
 }
 
 function isSameText({ properties: one }: TopicSettings, { properties: other }: TopicSettings) {

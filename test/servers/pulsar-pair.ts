@@ -5,6 +5,21 @@ export interface PulsarPairOptions {
   readonly settings?: PulsarSettings;
 }
 
+/** Two clusters of which a test changes nothing but namespaces of its own. */
+export interface PulsarPairAddress {
+  readonly east: PulsarAddress;
+  readonly west: PulsarAddress;
+  close(): Promise<void>;
+}
+
+/** FLEETMESH_TEST_PULSAR_PAIR (two addresses as a JSON list) names a pair that runs already; without it one is started. */
+export async function pulsarPairAddress(): Promise<PulsarPairAddress> {
+  const running = process.env["FLEETMESH_TEST_PULSAR_PAIR"];
+  if (running === undefined) return PulsarPair.start();
+  const [east, west] = JSON.parse(running) as [PulsarAddress, PulsarAddress];
+  return { east, west, close: () => Promise.resolve() };
+}
+
 /** Two clusters that know each other and share nothing: metadata is set on both, as in the field. */
 export class PulsarPair {
   readonly east: PulsarServer;
