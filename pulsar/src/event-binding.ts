@@ -24,6 +24,8 @@ export interface EventStamp {
   readonly receivedMs: number;
   /** The place in the origin region's topic, of an event that a link carried. */
   readonly position?: string | undefined;
+  /** Of an event that was published again because a region missed it: the number that it had, as `meshnumber` has it. */
+  readonly repaired?: string | undefined;
 }
 
 /** What an event is read from; a part of a received message. */
@@ -33,11 +35,7 @@ export interface BoundMessage {
 }
 
 /** What both kinds of stamp begin with. */
-interface Entered {
-  readonly region: string;
-  readonly receivedMs: number;
-  readonly position: string | undefined;
-}
+type Entered = Pick<EventStamp, "region" | "receivedMs" | "position" | "repaired">;
 
 const nameLengthMax = 64;
 const stampLengthMax = 1_024;
@@ -76,35 +74,29 @@ export function encodeEvent(event: MeshEvent, stamp: EventStamp): OutgoingMessag
  * sense make a message foreign.
  */
 export function stampOf(properties: Readonly<Record<string, string>>): EventStamp | undefined {
-  const { meshorigin, meshreceived, meshposition, meshagent } = properties;
+  const { meshorigin, meshreceived, meshposition, meshagent, meshrepaired } = properties;
   const region = bounded(meshorigin);
   const receivedMs = Number(meshreceived ?? Number.NaN);
   if (region === undefined || !Number.isFinite(receivedMs)) return undefined;
   const position = bounded(meshposition);
-  if (meshagent !== undefined) return agentStampOf(properties, { region, receivedMs, position });
-  return {
-    region,
-    agentId: undefined,
-    epoch: undefined,
-    eventClass: undefined,
-    sequence: 0,
-    receivedMs,
-    position,
-  };
+  const entered = { region, receivedMs, position, repaired: bounded(meshrepaired) };
+  if (meshagent !== undefined) return agentStampOf(properties, entered);
+  return { ...entered, agentId: undefined, epoch: undefined, eventClass: undefined, sequence: 0 };
 }
 
 function agentStampOf(
   properties: Readonly<Record<string, string>>,
-  { region, receivedMs, position }: Entered,
+  entered: Entered,
 ): EventStamp | undefined {
   const { meshagent, meshepoch, meshclass, meshsequence } = properties;
   const agentId = bounded(meshagent);
   const eventClass = classOfRank(Number(meshclass ?? -1));
   const sequence = Number(meshsequence);
-  const isWhole = Number.isSafeInteger(sequence) && sequence >= (position === undefined ? 1 : 0);
+  const isWhole =
+    Number.isSafeInteger(sequence) && sequence >= (entered.position === undefined ? 1 : 0);
   if (agentId === undefined || eventClass === undefined || !isWhole) return undefined;
   if (meshepoch === undefined || !epochGrammar.test(meshepoch)) return undefined;
-  return { region, agentId, epoch: meshepoch, eventClass, sequence, receivedMs, position };
+  return { ...entered, agentId, epoch: meshepoch, eventClass, sequence };
 }
 
 /** The event of a message that has a stamp; undefined when its properties are not what `encodeEvent` writes. */
@@ -162,6 +154,7 @@ export function encodeStamp(stamp: EventStamp): Record<string, string> {
     meshreceived: String(stamp.receivedMs),
   };
   if (stamp.position !== undefined) properties["meshposition"] = stamp.position;
+  if (stamp.repaired !== undefined) properties["meshrepaired"] = stamp.repaired;
   if (stamp.agentId === undefined) return properties;
   properties["meshagent"] = stamp.agentId;
   if (stamp.epoch !== undefined) properties["meshepoch"] = stamp.epoch;

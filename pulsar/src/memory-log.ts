@@ -3,11 +3,21 @@ import type { OutgoingMessage, ReceivedMessage } from "./pulsar-client.ts";
 
 export type LedgerNumbers = () => number;
 
+/** What a producer sends, or what another cluster's broker does for it. */
+export interface LandingMessage extends OutgoingMessage {
+  readonly replicatedFrom?: string | undefined;
+}
+
+/** With where it may go, for those who play replication. */
+export interface KeptMessage extends ReceivedMessage {
+  readonly replicateTo: readonly string[] | undefined;
+}
+
 /** One topic in the memory of a broker: its messages in order, in ledgers, entries and batches as a real one numbers them. */
 export class MemoryLog {
   readonly #nextLedger: LedgerNumbers;
   readonly #waiters = new Set<() => void>();
-  #messages: ReceivedMessage[] = [];
+  #messages: KeptMessage[] = [];
   /** Accepted from a producer that is gone, on their way to the disks: they lie before whatever is stored next. */
   #late: (readonly OutgoingMessage[])[] = [];
   #ledger = -1;
@@ -23,12 +33,12 @@ export class MemoryLog {
     return this.#messages.length > 0 ? this.#last : undefined;
   }
 
-  get messages(): readonly ReceivedMessage[] {
+  get messages(): readonly KeptMessage[] {
     return this.#messages;
   }
 
   /** One entry: stored whole. */
-  append(batch: readonly OutgoingMessage[], publishedMs: number): MessageId[] {
+  append(batch: readonly LandingMessage[], publishedMs: number): MessageId[] {
     this.land(publishedMs);
     return this.#store(batch, publishedMs);
   }
@@ -92,7 +102,7 @@ export class MemoryLog {
     for (const callback of waiting) callback();
   }
 
-  #store(batch: readonly OutgoingMessage[], publishedMs: number): MessageId[] {
+  #store(batch: readonly LandingMessage[], publishedMs: number): MessageId[] {
     if (this.#ledger < 0) {
       this.#ledger = this.#nextLedger();
       this.#entry = 0;
@@ -100,10 +110,11 @@ export class MemoryLog {
     const entry = this.#entry++;
     const ids = batch.map((message, at) => {
       const id = { ledger: this.#ledger, entry, batch: batch.length > 1 ? at : -1 };
-      const { payload, properties, key } = message;
+      const { payload, properties, key, replicateTo } = message;
       // Copies, as the wire makes them: what the sender does with its bytes afterwards changes nothing here.
       const kept = { payload: Uint8Array.from(payload), properties: { ...properties } };
-      this.#messages.push({ id, ...kept, key, publishedMs });
+      const { replicatedFrom } = message;
+      this.#messages.push({ id, ...kept, key, publishedMs, replicateTo, replicatedFrom });
       this.#last = id;
       return id;
     });

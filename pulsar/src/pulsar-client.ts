@@ -21,6 +21,8 @@ export interface ReceivedMessage {
   readonly properties: Readonly<Record<string, string>>;
   readonly key: string | undefined;
   readonly publishedMs: number;
+  /** The cluster that it was replicated from. A client that cannot tell leaves it out. */
+  readonly replicatedFrom?: string | undefined;
 }
 
 export interface ProducerOptions {

@@ -6,6 +6,7 @@ export interface MessageHead {
   properties: Record<string, string>;
   key: string | undefined;
   publishedMs: number;
+  replicatedFrom: string | undefined;
   compression: number;
   uncompressedSize: number;
   /** Of a batch; undefined when the entry is one message. */
@@ -24,6 +25,7 @@ type ReadField = (head: MessageHead, reader: ProtobufReader) => void;
 const entryFields: Readonly<Record<number, ReadField>> = {
   3: (head, reader) => (head.publishedMs = reader.number()),
   4: (head, reader) => readProperty(reader, head.properties),
+  5: (head, reader) => (head.replicatedFrom = reader.text()),
   6: (head, reader) => (head.key = reader.text()),
   8: (head, reader) => (head.compression = reader.number()),
   9: (head, reader) => (head.uncompressedSize = reader.number()),
@@ -70,6 +72,7 @@ const emptyHead = (): MessageHead => ({
   properties: {},
   key: undefined,
   publishedMs: 0,
+  replicatedFrom: undefined,
   compression: 0,
   uncompressedSize: 0,
   batchCount: undefined,

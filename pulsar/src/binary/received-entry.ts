@@ -49,7 +49,7 @@ export function decodeEntry(entry: ReceivedEntry): DecodedEntry {
 
 function messagesOf(
   entry: ReceivedEntry,
-  { batchCount = 0, publishedMs }: MessageHead,
+  { batchCount = 0, publishedMs, replicatedFrom }: MessageHead,
   plain: Buffer,
 ): ReceivedMessage[] {
   if (batchCount > batchCountMax) throw protocolBroken(`a batch of ${batchCount} messages`);
@@ -64,6 +64,7 @@ function messagesOf(
     if (head.payloadSize < 0 || at > plain.length) throw protocolBroken("a payload's length");
     if (head.isCompactedOut) continue;
     head.publishedMs = publishedMs;
+    head.replicatedFrom = replicatedFrom;
     messages.push(messageOf(entry, { head, batch, payload: plain.subarray(payloadAt, at) }));
   }
   return messages;
@@ -77,11 +78,14 @@ interface Single {
 
 function messageOf(
   { ledger, entry }: ReceivedEntry,
-  { head: { properties, key, publishedMs }, batch, payload }: Single,
+  { head: { properties, key, publishedMs, replicatedFrom }, batch, payload }: Single,
 ): ReceivedMessage {
   const { buffer, byteOffset, byteLength } = payload;
   const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-  return { id: { ledger, entry, batch }, payload: bytes, properties, key, publishedMs };
+  const message = { payload: bytes, properties, key, publishedMs };
+  // Absent rather than undefined where there is none: most messages are of this cluster.
+  const from = replicatedFrom === undefined ? {} : { replicatedFrom };
+  return { id: { ledger, entry, batch }, ...message, ...from };
 }
 
 /** The broker may put its own time before the message. */

@@ -18,6 +18,8 @@ interface InHand {
 export interface DirectAppendsOptions {
   readonly region: string;
   readonly folded: DirectIdentities;
+  /** Other regions' events: a publisher that changes regions may send them here, too. */
+  readonly foreign: DirectIdentities;
   readonly writer: LogWriter;
   readonly logOf: (topic: string) => TopicLog;
   readonly onRepeats: (topics: readonly string[], count: number) => void;
@@ -72,6 +74,7 @@ export class DirectAppends {
     const judged: Judged = { fresh: [], awaited: [] };
     const seen = new Map<string, string>();
     for (const [index, [key, digest]] of identities.entries()) {
+      if (this.#options.foreign.digestOf(key) === digest) continue;
       const inHand = this.#inHand.get(key);
       const known = inHand?.digest ?? this.#options.folded.digestOf(key) ?? seen.get(key);
       if (known === undefined) {

@@ -6,7 +6,7 @@ const kept = z.object({
   gaps: z.object({ evicted: z.number(), expired: z.number(), damaged: z.number() }),
   rejected: z.number(),
   /** Numbers of the next items of the store's chunked lists. */
-  next: z.object({ identities: z.number(), rejected: z.number() }),
+  next: z.object({ identities: z.number(), foreign: z.number(), rejected: z.number() }),
 });
 
 /** The ledger's counters beside the topics'. */
@@ -15,13 +15,13 @@ export class FoldCounters {
   readonly #gaps = { evicted: 0, expired: 0, damaged: 0 };
   readonly #onChanged: () => void;
   #rejected = 0;
-  #restored = { identities: 0, rejected: 0 };
+  #restored = { identities: 0, foreign: 0, rejected: 0 };
 
   constructor(onChanged: () => void) {
     this.#onChanged = onChanged;
   }
 
-  get restored(): { readonly identities: number; readonly rejected: number } {
+  get restored(): Readonly<z.infer<typeof kept>["next"]> {
     return this.#restored;
   }
 

@@ -31,6 +31,9 @@ export type JournalRecord =
   | RejectedEvent
   | { readonly kind: "cursor"; readonly move: CursorMove };
 
+/** A journal is its region's own, whatever the namespace's policy says. */
+const nowhereElse: readonly string[] = [];
+
 const gapBody = z.object({
   first: z.number().int().positive(),
   last: z.number().int().positive(),
@@ -62,7 +65,8 @@ export function encodeRejected(
   const message = encodeEvent(entry.event, stamp);
   const more = { meshjournal: "rejected", meshtopic: entry.topic, meshcode: code };
   const why = { meshreason: reason.slice(0, 1_000), meshat: String(atMs) };
-  return { ...message, properties: { ...message.properties, ...more, ...why } };
+  const properties = { ...message.properties, ...more, ...why };
+  return { ...message, properties, replicateTo: nowhereElse };
 }
 
 /** Undefined for a message that is no record of the journal, or one that does not read. */
@@ -102,7 +106,8 @@ function cursorOf(payload: Uint8Array): JournalRecord | undefined {
 
 function journalMessage(kind: string, stamp: EventStamp, body: unknown): OutgoingMessage {
   const payload = Buffer.from(JSON.stringify(body));
-  return { payload, properties: { ...encodeStamp(stamp), meshjournal: kind } };
+  const properties = { ...encodeStamp(stamp), meshjournal: kind };
+  return { payload, properties, replicateTo: nowhereElse };
 }
 
 function json(payload: Uint8Array): unknown {

@@ -108,7 +108,8 @@ export class LinkAppends {
       pending = later(pending, stored);
       if (stored) continue;
       const stamp = stampFor({ ...origin, position }, entry);
-      outgoing.push({ log, message: encodeEvent(entry.event, stamp) });
+      // No transit: the other regions have links of their own to where it came from.
+      outgoing.push({ log, message: { ...encodeEvent(entry.event, stamp), replicateTo: [] } });
     }
     return { outgoing, pending, repeatCount: entries.length - outgoing.length };
   }

@@ -90,14 +90,15 @@ export class PulsarEngine {
       logOf: (name: string) => this.#topic(name).log,
       wallMs: () => options.clock.wallMs(),
     };
-    const { streams, identities, links } = this.state;
+    const { streams, identities, foreignIdentities, links } = this.state;
     this.agents = new AgentStreams({
       ...parts,
       folded: streams,
       onRepeats: this.#repeats("agents"),
     });
     this.#directs = new DirectAppends({
-      ...{ ...parts, folded: identities, onRepeats: this.#repeats("direct") },
+      ...{ ...parts, folded: identities, foreign: foreignIdentities },
+      onRepeats: this.#repeats("direct"),
     });
     const onLinkRepeats = this.#repeats("replicated");
     this.links = new LinkAppends({

@@ -15,6 +15,8 @@ export interface StatePart {
   readonly count: number;
 }
 
+/** A state is its region's own, whatever the namespace's policy says. */
+const nowhereElse: readonly string[] = [];
 const partGrammar = /^(\d{1,15})\.(\d{1,15})\.(\d{1,9})\/(\d{1,9})$/;
 
 /** The records as messages of about so many bytes at most; a single record larger than that is a message of its own. */
@@ -35,7 +37,8 @@ export function encodeWrite(
   payloads.push(out.take());
   return payloads.map((payload, index) => {
     const part = { ...write, index, count: payloads.length };
-    return { payload, properties: { meshpart: partText(part) }, key: messageKey(part) };
+    const properties = { meshpart: partText(part) };
+    return { payload, properties, key: messageKey(part), replicateTo: nowhereElse };
   });
 }
 
@@ -55,7 +58,8 @@ export function decodeRecords(payload: Uint8Array): StateRecord[] {
 /** Undefined for what is no part of a write: probes, removals, other people's messages. */
 export function partOf(message: ReceivedMessage): StatePart | undefined {
   const match = partGrammar.exec(message.properties["meshpart"] ?? "");
-  if (!match || message.payload.length === 0) return undefined;
+  const isOurs = message.payload.length > 0 && message.replicatedFrom === undefined;
+  if (!match || !isOurs) return undefined;
   const [session, write, index, count] = match.slice(1).map(Number) as [
     number,
     number,
@@ -68,7 +72,7 @@ export function partOf(message: ReceivedMessage): StatePart | undefined {
 
 /** Removes a message once the broker compacts the topic. */
 export function removal(key: string): OutgoingMessage {
-  return { payload: new Uint8Array(0), properties: {}, key };
+  return { payload: new Uint8Array(0), properties: {}, key, replicateTo: nowhereElse };
 }
 
 function partText({ session, write, index, count }: StatePart): string {

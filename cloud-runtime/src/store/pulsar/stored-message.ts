@@ -14,7 +14,7 @@ const foreignLimits = eventLimitsDefault;
 
 /**
  * The event that a message of a topic is; undefined when it is none: it is passed over wherever it is read, and counted once.
- * A CloudEvent of another Pulsar producer counts as a direct publisher's of this region.
+ * A CloudEvent of another Pulsar producer counts as a direct publisher's of the region into whose cluster it was written.
  */
 export function storedEventOf(
   message: ReceivedMessage,
@@ -25,10 +25,11 @@ export function storedEventOf(
   const event = stamp ? eventOf(message) : foreignEventOf(message, foreignLimits);
   if (!event) return undefined;
   const { sequence, receivedMs } = stamp ?? { sequence: 0, receivedMs: message.publishedMs };
+  const origin = stamp ? originOf(stamp) : { region: message.replicatedFrom ?? region };
   return {
     position: formatMessageId(message.id),
     topic,
-    origin: stamp ? originOf(stamp) : { region },
+    origin,
     entry: { topic, sequence, receivedMs, event },
   };
 }

@@ -21,11 +21,23 @@ const width = printsAt + tailPrintsMax;
 const printSpan = 2 ** 34;
 const sequenceSpan = 2 ** 18;
 
-/** A stretch that lies beyond a hole. */
-interface Beyond {
+/** Beyond so many of one stream the oldest are forgotten. */
+const eventlessRangesMax = 64;
+
+interface Range {
   first: number;
   last: number;
+}
+
+/** A stretch that lies beyond a hole. */
+interface Beyond extends Range {
   readonly kind: number;
+}
+
+interface Eventless {
+  /** Below it nothing is remembered. */
+  floor: number;
+  readonly ranges: Range[];
 }
 
 export interface StreamOf {
@@ -46,6 +58,8 @@ export function streamKey({ agentId, epoch, eventClass }: StreamOf): string {
 export class StreamTable {
   readonly #slots = new Map<string, number>();
   readonly #beyond = new Map<number, Beyond[]>();
+  /** What became no event: gaps and rejected ones, newest ranges last. Few streams have any. */
+  readonly #eventless = new Map<number, Eventless>();
   #numbers = new Float64Array(width * 256);
 
   get size(): number {
@@ -70,6 +84,15 @@ export class StreamTable {
     return beyond?.some(({ first, last }) => first <= sequence && sequence <= last) ?? false;
   }
 
+  /** An event of this number was stored here. False for a gap, a rejected one, and what lies too far back to be told from them. */
+  isStored(key: string, sequence: number): boolean {
+    if (!this.isKnown(key, sequence)) return false;
+    const eventless = this.#eventless.get(this.#slots.get(key) ?? -1);
+    if (!eventless) return true;
+    if (sequence < eventless.floor) return false;
+    return !eventless.ranges.some(({ first, last }) => first <= sequence && sequence <= last);
+  }
+
   /** Marks first..last; gives how many of them were not known before. */
   add(key: string, kind: SpanKind, { first, last }: { first: number; last: number }): number {
     const slot = this.#slotOf(key);
@@ -78,6 +101,7 @@ export class StreamTable {
     if (last <= known) return 0;
     const from = Math.max(first, known + 1);
     const rank = kinds.indexOf(kind);
+    if (kind !== "stored") this.#skip(slot, { first: from, last });
     const beyond = this.#beyond.get(slot);
     if (!beyond && from === known + 1) {
       this.#advance(base, rank, { known, last });
@@ -117,11 +141,16 @@ export class StreamTable {
     const out = new ByteWriter(32);
     const slot = this.#slots.get(key) ?? -1;
     for (let at = 0; at < width; at += 1) out.varint(this.#numbers[slot * width + at] ?? 0);
-    for (const { first, last, kind } of this.#beyond.get(slot) ?? []) {
-      out.varint(first);
-      out.varint(last - first);
-      out.varint(kind);
+    const beyond = this.#beyond.get(slot) ?? [];
+    out.varint(beyond.length);
+    for (const range of beyond) {
+      writeRange(out, range);
+      out.varint(range.kind);
     }
+    const eventless = this.#eventless.get(slot);
+    if (!eventless) return out.take();
+    out.varint(eventless.floor);
+    for (const range of eventless.ranges) writeRange(out, range);
     return out.take();
   }
 
@@ -130,12 +159,15 @@ export class StreamTable {
     const input = new ByteReader(value);
     for (let at = 0; at < width; at += 1) this.#numbers[slot * width + at] = input.varint();
     const ranges: Beyond[] = [];
-    while (input.remaining > 0) {
-      const first = input.varint();
-      ranges.push({ first, last: first + input.varint(), kind: input.varint() });
-    }
+    for (let count = input.varint(); count > 0; count -= 1)
+      ranges.push({ ...readRange(input), kind: input.varint() });
     if (ranges.length > 0) this.#beyond.set(slot, ranges);
     else this.#beyond.delete(slot);
+    this.#eventless.delete(slot);
+    if (input.remaining === 0) return;
+    const eventless: Eventless = { floor: input.varint(), ranges: [] };
+    while (input.remaining > 0) eventless.ranges.push(readRange(input));
+    this.#eventless.set(slot, eventless);
   }
 
   /** A table of one stream with what is known of it here, for what is sent and not yet folded. */
@@ -157,6 +189,16 @@ export class StreamTable {
       this.#numbers = larger;
     }
     return slot;
+  }
+
+  #skip(slot: number, { first, last }: Range): void {
+    const eventless = this.#eventless.get(slot) ?? { floor: 0, ranges: [] };
+    this.#eventless.set(slot, eventless);
+    const newest = eventless.ranges.at(-1);
+    if (newest?.last === first - 1) newest.last = last;
+    else eventless.ranges.push({ first, last });
+    if (eventless.ranges.length <= eventlessRangesMax) return;
+    eventless.floor = Math.max(eventless.floor, (eventless.ranges.shift()?.last ?? 0) + 1);
   }
 
   #advance(base: number, rank: number, { known, last }: { known: number; last: number }): void {
@@ -182,6 +224,16 @@ export class StreamTable {
 /** The same for a stream that nothing is known of. */
 export function watermarkOf(table: StreamTable, key: string): ClassWatermark {
   return table.watermark(key) ?? emptyWatermark;
+}
+
+function writeRange(out: ByteWriter, { first, last }: Range): void {
+  out.varint(first);
+  out.varint(last - first);
+}
+
+function readRange(input: ByteReader): Range {
+  const first = input.varint();
+  return { first, last: first + input.varint() };
 }
 
 /** Puts into ordered, separate ranges what of `added` is in none of them; gives how much that was. */
