@@ -10,6 +10,8 @@ export interface BridgeMetrics {
   readonly auditMissing: Counter<LinkLabels>;
   readonly auditChecked: Counter<LinkLabels>;
   readonly skipped: Counter<LinkLabels>;
+  readonly backlog: Gauge<LinkLabels>;
+  readonly drift: Counter<LinkLabels>;
 }
 
 /** `observe` brings the gauges up to date; called at each scrape. */
@@ -48,6 +50,17 @@ export function createBridgeMetrics(registry: Registry, observe: () => void): Br
       ...at,
       name: "fleetmesh_replication_trimmed_total",
       help: "Times that retention was faster than the link, so that events were lost to it.",
+    }),
+    backlog: new Gauge({
+      ...at,
+      name: "fleetmesh_replication_backlog_entries",
+      help: "Entries of the origin's topic in Pulsar that are not in the other cluster yet.",
+      collect: observe,
+    }),
+    drift: new Counter({
+      ...at,
+      name: "fleetmesh_replication_drift_total",
+      help: "Times that what the bridge had set in Pulsar was found changed, and was set again.",
     }),
   };
 }

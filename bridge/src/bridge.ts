@@ -1,20 +1,19 @@
-import { reconnect } from "./reconnect.ts";
-import {
-  MeshError,
-  sleep,
-  type Chance,
-  type Clock,
-  type Logger,
-  type Part,
-  Backoff,
-} from "@fleetmesh/core";
+import type { Chance, Clock, Logger, Part } from "@fleetmesh/core";
 import { Registry } from "prom-client";
 import type { BridgeConfig } from "./bridge-config.ts";
 import { createBridgeMetrics, type BridgeMetrics } from "./bridge-metrics.ts";
+import { GeoMesh } from "./geo/geo-mesh.ts";
+import { openGeoRegion } from "./geo/geo-region.ts";
 import { HttpRegionLink } from "./http-region-link.ts";
 import { linkKey, planLinks, type PlannedLink } from "./link-plan.ts";
+import type { LinkStatus } from "./link-status.ts";
 import { LinkTask } from "./link-task.ts";
+import type { RegionConfig } from "./region-config.ts";
 import type { RegionLink, RegionState } from "./region-link.ts";
+import type { RegionStatus } from "./region-status.ts";
+import { RegionWatch } from "./region-watch.ts";
+import { RegionsFolder } from "./regions-folder.ts";
+import { Rounds } from "./rounds.ts";
 import { StatusServer } from "./status-server.ts";
 
 export interface BridgePorts {
@@ -25,12 +24,19 @@ export interface BridgePorts {
   readonly registry?: Registry;
 }
 
-/** One link as it is now, for status pages. */
-export type BridgeLink = Pick<PlannedLink, "from" | "to" | "topic">;
+interface Member {
+  readonly config: RegionConfig;
+  readonly link: RegionLink;
+  readonly watch: RegionWatch;
+}
+
+/** How soon a change in the folder of regions is seen. */
+const folderMs = 1_000;
 
 /**
- * The embedded links between all regions: full mesh, without transit. Watches each region's wishes and runs one link for
- * each topic that another region's subscriptions want or a policy lists. Holds no state that a restart would miss.
+ * The links between all regions: full mesh, without transit. Watches each region's wishes and has each topic brought that another
+ * region's subscriptions want or a policy lists: by Pulsar between regions that have one, over HTTP between all others. Holds no
+ * state that a restart would miss.
  */
 export class Bridge implements Part {
   readonly name = "bridge";
@@ -38,112 +44,181 @@ export class Bridge implements Part {
   readonly #config: BridgeConfig;
   readonly #ports: BridgePorts;
   readonly #metrics: BridgeMetrics;
+  readonly #members = new Map<string, Member>();
   readonly #states = new Map<string, RegionState>();
   readonly #tasks = new Map<string, { readonly link: PlannedLink; readonly task: LinkTask }>();
-  readonly #stopped = new Set<Promise<void>>();
-  #regions = new Map<string, RegionLink>();
-  #stopping = new AbortController();
-  #watching: Promise<void>[] = [];
+  readonly #ending = new Set<Promise<void>>();
+  readonly #folder: RegionsFolder | undefined;
+  readonly #geo: GeoMesh;
+  #folderRounds: Rounds | undefined;
   #server: StatusServer | undefined;
 
   constructor(config: BridgeConfig, ports: BridgePorts) {
     this.#config = config;
     this.#ports = ports;
     this.registry = ports.registry ?? new Registry();
-    this.#metrics = createBridgeMetrics(this.registry, () => {
-      for (const { task } of this.#tasks.values()) task.observe();
+    this.#metrics = createBridgeMetrics(this.registry, () => this.#observe());
+    this.#folder =
+      config.regionsDir === undefined ? undefined : new RegionsFolder(config.regionsDir);
+    const { reconcileMs, graceMs } = config;
+    this.#geo = new GeoMesh({
+      ...ports,
+      ...{ metrics: this.#metrics, reconcileMs, graceMs },
+      linkOf: (region) => this.#members.get(region)?.link,
+      isKnown: (region) => this.#states.has(region),
+      isLeaving: (region) => this.#members.get(region)?.config.leaving === true,
     });
   }
 
   async start(): Promise<void> {
-    if (this.#regions.size > 0) return;
-    this.#stopping = new AbortController();
+    if (this.#folderRounds !== undefined) return;
+    const { clock, chance, logger } = this.#ports;
     if (this.#config.http !== undefined) {
-      this.#server = new StatusServer(this.#config.http, this.registry);
+      this.#server = new StatusServer(this.#config.http, {
+        registry: this.registry,
+        links: () => this.links(),
+        regions: () => this.regions(),
+      });
       await this.#server.start();
     }
-    const links = this.#config.regions.map((region) => new HttpRegionLink(region));
-    this.#regions = new Map(links.map((link) => [link.region, link]));
-    this.#watching = links.map((link) => this.#watch(link));
+    await this.#folder?.read(this.#config.regions);
+    await this.#apply();
+    const onFailing = (error: Error): void => logger.warn({ err: error }, "Regions are not read.");
+    const options = { clock, chance, periodMs: folderMs, onFailing };
+    this.#folderRounds = new Rounds(options, () => this.#lookAtFolder());
+    this.#folderRounds.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopping.abort();
-    await Promise.all(this.#watching);
-    const tasks = [...this.#tasks.values()].map(({ task }) => task.stop());
-    await Promise.all([...tasks, ...this.#stopped]);
-    this.#tasks.clear();
-    this.#states.clear();
-    await Promise.all([...this.#regions.values()].map((region) => region.close()));
-    this.#regions = new Map();
+    await this.#folderRounds?.stop();
+    this.#folderRounds = undefined;
+    await Promise.all([...this.#members.keys()].map((name) => this.#remove(name)));
+    await Promise.all([...this.#ending, this.#geo.stop()]);
     await this.#server?.stop();
     this.#server = undefined;
   }
 
-  /** The port of /metrics; 0 without. */
+  /** The port of the status server; 0 without. */
   get port(): number {
     return this.#server?.port ?? 0;
   }
 
-  links(): BridgeLink[] {
-    return [...this.#tasks.values()].map(({ link: { from, to, topic } }) => ({ from, to, topic }));
+  links(): LinkStatus[] {
+    const embedded = [...this.#tasks.values()].map(({ task }) => task.status());
+    return [...embedded, ...this.#geo.links()];
   }
 
-  /** Keeps the last known wishes of a region while it does not answer: its links wait for it by themselves. */
-  async #watch(region: RegionLink): Promise<void> {
-    const { signal } = this.#stopping;
+  regions(): RegionStatus[] {
+    const files = this.#folder?.files ?? [];
+    const regions = [...this.#members.values()].map(({ config, watch }): RegionStatus => {
+      const { name } = config;
+      const file = files.find(({ region }) => region?.name === name);
+      const known = { name, ...(file && { digest: file.digest }) };
+      if (file?.problem !== undefined) return { ...known, state: "invalid", reason: file.problem };
+      if (config.leaving) return { ...known, state: this.#hasLeft(name) ? "left" : "leaving" };
+      if (watch.failure === undefined) return { ...known, state: "joined" };
+      return { ...known, state: "waiting", reason: watch.failure };
+    });
+    const invalid = files.flatMap(({ file, digest, region, problem }): RegionStatus[] =>
+      region === undefined ? [{ name: file, digest, state: "invalid", reason: problem ?? "" }] : [],
+    );
+    return [...regions, ...invalid];
+  }
+
+  #observe(): void {
+    for (const { task } of this.#tasks.values()) task.observe();
+    this.#geo.observe();
+  }
+
+  #hasLeft(name: string): boolean {
+    const isLinked = [...this.#tasks.values()].some(
+      ({ link: { from, to } }) => from === name || to === name,
+    );
+    return !isLinked && (!this.#geo.has(name) || this.#geo.isFreeOf(name));
+  }
+
+  async #lookAtFolder(): Promise<void> {
+    const isChanged = (await this.#folder?.read(this.#config.regions)) ?? false;
+    if (!isChanged) return;
+    for (const { file, problem } of this.#folder?.files ?? [])
+      if (problem !== undefined)
+        this.#ports.logger.error({ file, problem }, "A region's file is not valid.");
+    await this.#apply();
+  }
+
+  /** The regions are those of the configuration and of the folder, from here on. */
+  async #apply(): Promise<void> {
+    const files = this.#folder?.files ?? [];
+    const wanted = new Map(
+      [...this.#config.regions, ...files.flatMap(({ region }) => region ?? [])].map((region) => [
+        region.name,
+        region,
+      ]),
+    );
+    for (const [name, { config }] of this.#members) {
+      const next = wanted.get(name);
+      if (next === undefined || !isSameWay(config, next)) await this.#remove(name);
+    }
+    for (const config of wanted.values()) {
+      const member = this.#members.get(config.name);
+      if (member === undefined) this.#add(config);
+      else this.#members.set(config.name, { ...member, config });
+    }
+    this.#replan();
+  }
+
+  #add(config: RegionConfig): void {
     const { clock, chance, logger } = this.#ports;
-    const backoff = new Backoff(reconnect, chance);
-    while (!signal.aborted) {
-      try {
-        const known = this.#states.get(region.region)?.tag;
-        const waitMs = known === undefined ? 0 : this.#config.pollMs;
-        const state = await region.state(known, waitMs, signal);
-        backoff.reset();
-        this.#onState(region.region, state);
-      } catch (thrown) {
-        if (this.#isStopping()) return;
-        const { code, message } = MeshError.from(thrown);
-        if (backoff.failures === 0) {
-          logger.warn({ region: region.region, code, reason: message }, "Region is not reached.");
-        }
-        await sleep(clock, backoff.next(), signal);
-      }
-    }
+    const link = new HttpRegionLink(config);
+    const onState = (state: RegionState): void => {
+      this.#states.set(config.name, state);
+      this.#replan();
+    };
+    const { pollMs } = this.#config;
+    const watch = new RegionWatch({ link, clock, chance, logger, pollMs, onState });
+    this.#members.set(config.name, { config, link, watch });
+    if (config.pulsar) this.#geo.add(openGeoRegion(config.name, config.pulsar, clock), link);
+    logger.info({ region: config.name }, "A region is of the mesh.");
+    watch.start();
   }
 
-  #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
-  }
-
-  #onState(name: string, state: RegionState): void {
-    if (state.region !== name) {
-      throw new MeshError("CONFIG_INVALID", `"${name}" calls itself "${state.region}"`, {
-        hint: "Correct the name or the URL in the bridge's regions.",
-      });
-    }
-    const isNew = this.#states.get(name)?.tag !== state.tag;
-    this.#states.set(name, state);
-    if (isNew) this.#replan();
+  async #remove(name: string): Promise<void> {
+    const member = this.#members.get(name);
+    this.#members.delete(name);
+    this.#states.delete(name);
+    for (const { link } of this.#tasks.values())
+      if (link.from === name || link.to === name) this.#close(link);
+    await Promise.all([member?.watch.stop(), this.#geo.remove(name), ...this.#ending]);
+    await member?.link.close();
   }
 
   #replan(): void {
-    const wanted = planLinks(this.#states, this.#config.topics);
-    for (const [key, { link, task }] of this.#tasks) {
-      if (wanted.has(key)) continue;
-      this.#tasks.delete(key);
-      this.#ports.logger.info(link, "Link is no longer wanted.");
-      const stopped = task.stop();
-      this.#stopped.add(stopped);
-      void stopped.finally(() => this.#stopped.delete(stopped));
-    }
-    for (const link of wanted.values()) this.#open(link);
+    const present = [...this.#states].filter(
+      ([name]) => this.#members.get(name)?.config.leaving === false,
+    );
+    const wanted = planLinks(new Map(present), this.#config.topics);
+    const isGeo = ({ from, to }: PlannedLink): boolean => this.#geo.has(from) && this.#geo.has(to);
+    for (const { link } of this.#tasks.values())
+      if (!wanted.has(linkKey(link)) || isGeo(link)) this.#close(link);
+    const links = [...wanted.values()];
+    for (const link of links) if (!isGeo(link)) this.#open(link);
+    this.#geo.want(links.filter(isGeo));
+  }
+
+  #close(link: PlannedLink): void {
+    const task = this.#tasks.get(linkKey(link))?.task;
+    if (task === undefined) return;
+    this.#tasks.delete(linkKey(link));
+    this.#ports.logger.info(link, "Link is no longer wanted.");
+    const ended = task.stop();
+    this.#ending.add(ended);
+    void ended.finally(() => this.#ending.delete(ended));
   }
 
   #open(link: PlannedLink): void {
     const key = linkKey(link);
-    const from = this.#regions.get(link.from);
-    const to = this.#regions.get(link.to);
+    const from = this.#members.get(link.from)?.link;
+    const to = this.#members.get(link.to)?.link;
     if (this.#tasks.has(key) || from === undefined || to === undefined) return;
     const { clock, chance, logger } = this.#ports;
     const { pageEvents, pollMs, auditMs } = this.#config;
@@ -154,6 +229,13 @@ export class Bridge implements Part {
     logger.info(link, "Link is wanted.");
     task.start();
   }
+}
+
+/** Whether it leaves changes nothing about how it is reached. */
+function isSameWay(one: RegionConfig, other: RegionConfig): boolean {
+  return (
+    JSON.stringify({ ...one, leaving: false }) === JSON.stringify({ ...other, leaving: false })
+  );
 }
 
 export function createBridge(config: BridgeConfig, ports: BridgePorts): Bridge {

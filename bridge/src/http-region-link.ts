@@ -112,6 +112,11 @@ export class HttpRegionLink implements RegionLink {
     await (await this.#ask(call, signal)).body.dump();
   }
 
+  async admit(topic: string, signal: AbortSignal): Promise<void> {
+    const call = { method: "POST", path: "admit", query: { topic } } as const;
+    await (await this.#ask(call, signal)).body.dump();
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.#calls.destroy(), this.#polls.destroy()]);
   }

@@ -3,6 +3,7 @@ import { MeshError, sleep, type Chance, type Clock, type Logger, Backoff } from 
 import type { BridgeMetrics } from "./bridge-metrics.ts";
 import { LinkAudit } from "./link-audit.ts";
 import type { PlannedLink } from "./link-plan.ts";
+import type { LinkStatus } from "./link-status.ts";
 import { startPosition } from "./link-start.ts";
 import type { LinkPage, Position, RegionLink } from "./region-link.ts";
 
@@ -34,6 +35,7 @@ export class LinkTask {
   readonly #audit: LinkAudit;
   #running: Promise<void> = Promise.resolve();
   #downSinceMs: number | undefined;
+  #hasMoved = false;
   #lagMs = 0;
 
   constructor(link: PlannedLink, ports: LinkTaskPorts) {
@@ -57,11 +59,22 @@ export class LinkTask {
 
   /** For the scrape. */
   observe(): void {
-    const { metrics, clock } = this.#ports;
-    const isDown = this.#downSinceMs !== undefined;
+    const { metrics } = this.#ports;
+    metrics.isUp.set(this.#labels, this.#downSinceMs === undefined ? 1 : 0);
+    metrics.lag.set(this.#labels, this.#lagSeconds());
+  }
+
+  status(): LinkStatus {
+    const { from, to, topic } = this.#link;
+    const isUp = this.#hasMoved && this.#downSinceMs === undefined;
+    const state = isUp ? "up" : this.#hasMoved ? "waiting" : "starting";
+    return { from, to, topic, kind: "embedded", state, lagSeconds: this.#lagSeconds() };
+  }
+
+  #lagSeconds(): number {
+    const { clock } = this.#ports;
     const downMs = this.#downSinceMs === undefined ? 0 : clock.monotonicMs() - this.#downSinceMs;
-    metrics.isUp.set(this.#labels, isDown ? 0 : 1);
-    metrics.lag.set(this.#labels, (this.#lagMs + downMs) / 1_000);
+    return (this.#lagMs + downMs) / 1_000;
   }
 
   async #run(): Promise<void> {
@@ -82,6 +95,7 @@ export class LinkTask {
   }
 
   #onMoved(page: LinkPage): void {
+    this.#hasMoved = true;
     if (this.#downSinceMs !== undefined) {
       this.#ports.logger.info(this.#labels, "Link works again.");
       this.#downSinceMs = undefined;

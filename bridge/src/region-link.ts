@@ -55,6 +55,8 @@ export interface RegionLink {
   read(request: ReadRequest, signal: AbortSignal): Promise<LinkPage>;
   cursor(origin: string, topic: string, signal: AbortSignal): Promise<LinkCursor>;
   append(request: AppendRequest, signal: AbortSignal): Promise<void>;
+  /** From now on the region takes the topic's events that its own brokers bring; the topic is there, kept as the region keeps it. */
+  admit(topic: string, signal: AbortSignal): Promise<void>;
   seal(request: SealRequest, signal: AbortSignal): Promise<Seal>;
   close(): Promise<void>;
 }

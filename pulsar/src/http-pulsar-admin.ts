@@ -30,6 +30,8 @@ const quotaTypes = ["destination_storage", "message_age"] as const;
 const noQuota = { limitSize: -1, limitTime: -1, policy: "producer_request_hold" };
 const notFound = 404;
 const conflict = 409;
+/** Properties that the bridge keeps with a topic are no part of its policy. */
+const notePrefix = "mesh.";
 
 /** Pulsar's REST API of version 2. See PulsarAdmin for what is promised. */
 export class HttpPulsarAdmin implements PulsarAdmin {
@@ -204,7 +206,9 @@ export class HttpPulsarAdmin implements PulsarAdmin {
       clusters: Array.isArray(clusters) ? textsOf(clusters) : undefined,
       compactionBytes: numberOf(compaction),
       properties: Object.fromEntries(
-        Object.entries(objectOf(properties)).map(([name, value]) => [name, String(value)]),
+        Object.entries(objectOf(properties))
+          .filter(([name]) => !name.startsWith(notePrefix))
+          .map(([name, value]) => [name, String(value)]),
       ),
     };
   }

@@ -99,7 +99,8 @@ describe("the link between two regions", () => {
     );
     expect(await west.ids("vehicle.telemetry")).toEqual(ids(1, 500));
     expect(await west.ids("plant.line")).toEqual([]);
-    expect(link.links()).toEqual([{ from: "cn-east", to: "cn-west", topic: "vehicle.telemetry" }]);
+    const ends = { from: "cn-east", to: "cn-west", topic: "vehicle.telemetry" };
+    expect(link.links()).toEqual([{ ...ends, kind: "embedded", state: "up", lagSeconds: 0 }]);
     await vi.waitFor(async () => expect(await checked(link)).toBeGreaterThan(0), waiting);
     expect(await missing(link)).toBe(0);
   });

@@ -42,6 +42,7 @@ const eventsQuery = z.object({
 });
 const cursorQuery = z.object({ topic: name, origin: name });
 const positionQuery = z.object({ topic: name, at: z.coerce.number() });
+const admitQuery = z.object({ topic: name });
 const appendQuery = z.object({ topic: name, origin: name, before: position.optional() });
 const auditQuery = z.object({ topic: name, origin: name, after: position, until: position });
 
@@ -115,6 +116,7 @@ export class LinkRoutes implements Part {
     app.get("/v1/replication/audit", (request) =>
       sealRange(store, auditQuery.parse(request.query)),
     );
+    app.post("/v1/replication/admit", (request) => this.#admit(request));
     app.post("/v1/replication/append", { bodyLimit: appendBytesMax }, (request) =>
       this.#append(request),
     );
@@ -186,6 +188,16 @@ export class LinkRoutes implements Part {
       })
       .type(pageType)
       .send(Buffer.from(encodeReplicatedPage(head, page.events)));
+  }
+
+  /** The region's brokers may bring the topic's events from now on. */
+  async #admit(request: FastifyRequest): Promise<object> {
+    const { topic } = admitQuery.parse(request.query);
+    assertTopic(topic);
+    const { metadata, store } = this.#ports;
+    await metadata.admitTopic(topic);
+    await store.admit?.(topic);
+    return { topic };
   }
 
   async #append(request: FastifyRequest): Promise<object> {

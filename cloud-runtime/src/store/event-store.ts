@@ -183,6 +183,11 @@ export interface EventStore extends Part {
   /** The position behind the last event stored before this wall-clock time: reading from it gives what came at or after it. */
   positionAt(topic: string, timeMs: number): Promise<Position>;
   topics(): Promise<string[]>;
+  /**
+   * Where brokers bring events by themselves: the topic is there, kept as this region keeps it, and what comes is seen from now on.
+   * A store that nobody else can write to has no need of it.
+   */
+  admit?(topic: string): Promise<void>;
   /** Every stored event with this id, of one source or of all; newest first, at most 100. */
   find(id: string, source?: string): Promise<StoredEvent[]>;
   rejected(limit: number): Promise<RejectedRecord[]>;

@@ -64,6 +64,12 @@ export class TopicLog {
     return this.#acknowledged;
   }
 
+  /** The topic is there, with its policy, and is followed. Also when it was there already. */
+  async admit(): Promise<void> {
+    await this.#options.ports.admin.ensureTopic(this.topic, this.#options.policy());
+    this.follow();
+  }
+
   /** The topic exists already: its follower may begin. */
   follow(): void {
     this.#ensured ??= Promise.resolve();
