@@ -48,6 +48,7 @@ interface Closable {
 export class BinaryPulsarClient implements PulsarClient {
   readonly name = "pulsar-client";
   readonly kind = "binary";
+  readonly can = { takeOver: true, readLatest: true, readCompacted: true };
   readonly #options: BinaryPulsarClientOptions;
   readonly #pool: ConnectionPool;
   readonly #producers = new Set<BinaryProducer>();

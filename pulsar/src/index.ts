@@ -9,3 +9,4 @@ export * from "./message-id.ts";
 export type * from "./pulsar-admin.ts";
 export type * from "./pulsar-client.ts";
 export type * from "./replication-admin.ts";
+export * from "./websocket-pulsar-client.ts";

@@ -25,7 +25,8 @@ export class MemoryBroker {
   readonly options: MemoryBrokerOptions;
   readonly logs = new Map<TopicName, MemoryLog>();
   readonly names = new Map<string, Connected>();
-  readonly fences = new Map<TopicName, Connected>();
+  /** By topic and name, with a line break between, as `names`. */
+  readonly fences = new Map<string, Connected>();
   readonly #connected = new Map<Connected, TopicName>();
   readonly #denied = new Set<TopicName>();
   #ledgers = 0;

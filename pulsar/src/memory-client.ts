@@ -16,6 +16,7 @@ import type {
 export class MemoryPulsarClient implements PulsarClient {
   readonly name = "pulsar client (memory)";
   readonly kind = "memory";
+  readonly can = { takeOver: true, readLatest: true, readCompacted: true };
   readonly messageBytesMax: number;
   readonly #broker: MemoryBroker;
   readonly #connected = new Set<Connected>();
@@ -68,31 +69,32 @@ export class MemoryPulsarClient implements PulsarClient {
   async fence(topic: TopicName, name: string): Promise<PulsarFence> {
     await this.#reach(topic);
     const { fences } = this.#broker;
-    if (fences.has(topic)) throw new MeshError("PULSAR_FENCED", `${topic} is not free for ${name}`);
+    const place = `${topic}\n${name}`;
+    if (fences.has(place)) throw new MeshError("PULSAR_FENCED", `${name} of ${topic} is not free`);
     let lose: (reason: Error) => void = () => undefined;
     const lost = new Promise<Error>((resolve) => {
       lose = resolve;
     });
     const holder: Connected = {
       cut: (reason) => {
-        this.#let(topic, holder);
+        this.#let(place, holder);
         lose(reason);
       },
     };
-    fences.set(topic, holder);
+    fences.set(place, holder);
     this.#broker.connect(holder, topic);
     this.#connected.add(holder);
     const release = async (): Promise<void> => {
-      this.#let(topic, holder);
+      this.#let(place, holder);
       return Promise.resolve();
     };
     return { lost, release };
   }
 
-  #let(topic: TopicName, holder: Connected): void {
+  #let(place: string, holder: Connected): void {
     this.#broker.disconnect(holder);
     this.#connected.delete(holder);
-    if (this.#broker.fences.get(topic) === holder) this.#broker.fences.delete(topic);
+    if (this.#broker.fences.get(place) === holder) this.#broker.fences.delete(place);
   }
 
   async #reach(topic: TopicName): Promise<void> {

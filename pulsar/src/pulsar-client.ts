@@ -91,6 +91,16 @@ export interface PulsarFence {
   release(): Promise<void>;
 }
 
+/** What not every way to Pulsar can carry; what cannot be done is refused with PULSAR_LIMITED. */
+export interface PulsarAbilities {
+  /** `takeOver` of a producer's name. Without it the name is free when its holder's connection is gone, no sooner. */
+  readonly takeOver: boolean;
+  /** A reader from the "latest" on. */
+  readonly readLatest: boolean;
+  /** Only the last message of each key of what was compacted; without it a reader gives every message. */
+  readonly readCompacted: boolean;
+}
+
 /**
  * One client of one tenant and namespace of one cluster.
  * Errors of all: PULSAR_UNAVAILABLE, PULSAR_DENIED, TOPIC_UNKNOWN, STOPPING.
@@ -98,10 +108,14 @@ export interface PulsarFence {
 export interface PulsarClient extends Part {
   /** Told in the log and by `fleetmesh_pulsar_client_info{client}`. */
   readonly kind: "binary" | "websocket" | "memory";
+  readonly can: PulsarAbilities;
   /** Payload, properties and key together. */
   readonly messageBytesMax: number;
   producer(topic: TopicName, options: ProducerOptions): Promise<PulsarProducer>;
   reader(topic: TopicName, options: ReaderOptions): Promise<PulsarReader>;
-  /** PULSAR_FENCED when another holds it. */
+  /**
+   * Takes what only one holder of this name on this topic has, whichever kind of client it has; other names of the topic are other
+   * fences. The topic is the fence's own: a client may write into it. PULSAR_FENCED when another holds it.
+   */
   fence(topic: TopicName, name: string): Promise<PulsarFence>;
 }

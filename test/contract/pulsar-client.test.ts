@@ -25,5 +25,4 @@ function openMemory(): Promise<PulsarClientFixture> {
   });
 }
 
-const can = { isCompacted: true, takeOver: false, drains: false };
-testPulsarClientContract("memory", openMemory, can);
+testPulsarClientContract("memory", openMemory);

@@ -13,7 +13,8 @@ import {
   MemoryBroker,
   MemoryPulsarAdmin,
   MemoryPulsarClient,
-  type TopicPolicy,
+  WebSocketPulsarClient,
+  type PulsarClient,
 } from "@fleetmesh/pulsar";
 import { freshNamespace } from "../servers/pulsar-namespace.ts";
 import type { PulsarAddress } from "../servers/pulsar-server.ts";
@@ -53,13 +54,6 @@ export async function openPulsarMemory(tailBytesMax: number): Promise<EventStore
   };
 }
 
-/** A small server's default backlog quota does not let a topic keep few bytes. */
-class TimedAdmin extends HttpPulsarAdmin {
-  override ensureTopic(topic: string, policy: TopicPolicy): Promise<void> {
-    return super.ensureTopic(topic, { ...policy, retentionBytes: undefined });
-  }
-}
-
 /** Retention passes really: as short as segments let it be. */
 const realRetentionMs = 2_000;
 
@@ -68,19 +62,28 @@ export interface ServerStoreWish {
   readonly place?: string;
   readonly retentionMs?: number;
   readonly sendTimeoutMs?: number;
+  /** "binary" when left out. */
+  readonly client?: "binary" | "websocket";
 }
 
 /** Opens stores over one namespace of a real Pulsar, one after another; none is started. */
 export async function serverStores(
   server: PulsarAddress,
-  { place, retentionMs: keptMs = realRetentionMs, sendTimeoutMs = 15_000 }: ServerStoreWish = {},
+  wish: ServerStoreWish = {},
 ): Promise<() => PulsarStore> {
+  const { place, retentionMs: keptMs = realRetentionMs, sendTimeoutMs = 15_000 } = wish;
   const [tenant = "", namespace = ""] = (place ?? (await freshNamespace(server))).split("/");
   const at = { tenant, namespace, clock: systemClock, chance: systemChance };
+  const admin = new HttpPulsarAdmin({ url: server.webUrl, ...at });
+  // Lifts the broker's backlog quota, too, which would not let a topic keep few bytes.
+  await admin.ensureNamespace([server.cluster]);
+  const client = (): PulsarClient =>
+    wish.client === "websocket"
+      ? new WebSocketPulsarClient({ url: server.wsUrl, ...at })
+      : new BinaryPulsarClient({ url: server.brokerUrl, ...at });
   return () =>
     openPulsarStore({
-      client: new BinaryPulsarClient({ url: server.brokerUrl, ...at }),
-      admin: new TimedAdmin({ url: server.webUrl, ...at }),
+      ...{ client: client(), admin },
       ...{ region, directWindow, sendTimeoutMs },
       retention: () => ({ retentionMs: keptMs, retentionBytes: 1_000_000_000 }),
       logger: createLogger({ part: "test", level: "silent" }),
@@ -88,8 +91,11 @@ export async function serverStores(
 }
 
 /** The store over a real Pulsar, in a namespace of its own. */
-export async function openPulsarServerStore(server: PulsarAddress): Promise<EventStoreFixture> {
-  const open = await serverStores(server);
+export async function openPulsarServerStore(
+  server: PulsarAddress,
+  wish: ServerStoreWish = {},
+): Promise<EventStoreFixture> {
+  const open = await serverStores(server, wish);
   let store = open();
   await store.part.start();
   return {

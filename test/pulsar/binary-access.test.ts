@@ -1,5 +1,10 @@
 import { systemChance, systemClock } from "@fleetmesh/core";
-import { BinaryPulsarClient, HttpPulsarAdmin } from "@fleetmesh/pulsar";
+import {
+  BinaryPulsarClient,
+  HttpPulsarAdmin,
+  WebSocketPulsarClient,
+  type PulsarClient,
+} from "@fleetmesh/pulsar";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   eventually,
@@ -19,7 +24,7 @@ const denied = { kind: "PULSAR_DENIED" };
 describe.skipIf(sharedPulsarMissing() !== undefined)("a Pulsar that asks who one is", () => {
   let server: PulsarServer;
   let admin: HttpPulsarAdmin;
-  const clients: BinaryPulsarClient[] = [];
+  const clients: PulsarClient[] = [];
   const tokenOf = (role: string, lifeSeconds?: number): string =>
     server.tokenFor({ role, ...(lifeSeconds === undefined ? {} : { lifeSeconds }) });
   const clientOf = (token?: () => Promise<string>): BinaryPulsarClient => {
@@ -35,7 +40,7 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a Pulsar that asks who one
     server = await PulsarServer.start({ name: "cn-east", hasAuth: true, settings });
     admin = adminOf(tokenOf("admin"));
     await admin.ensureNamespace(["cn-east"]);
-    await admin.ensureTopic(topic, {});
+    for (const name of [topic, "over.sockets"]) await admin.ensureTopic(name, {});
     const grant = { path: "namespaces/bus/mesh/permissions/app", body: ["produce", "consume"] };
     expect((await adminCall(server, "POST", grant)).status).toBe(204);
   });
@@ -74,6 +79,39 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a Pulsar that asks who one
         ...denied,
         message: expect.stringContaining("permission") as string,
       });
+  });
+
+  it("knows a client of the WebSocket API by its header, and refuses it alike", async () => {
+    const socketOf = (token?: () => Promise<string>): PulsarClient => {
+      const client = new WebSocketPulsarClient({ url: server.wsUrl, ...at, token });
+      clients.push(client);
+      return client;
+    };
+    const app = socketOf(() => Promise.resolve(tokenOf("app")));
+    await app.start();
+    const producer = await app.producer("over.sockets", limits);
+    await producer.send(messageOf("allowed"));
+    expect((await read(await app.reader("over.sockets", whole), 1)).map(textOf)).toEqual([
+      "allowed",
+    ]);
+    await app.fence("over.sockets", "n");
+    for (const token of [
+      undefined,
+      () => Promise.resolve(tokenOf("app", -60)),
+      () => Promise.resolve(tokenOf("stranger")),
+    ]) {
+      const other = socketOf(token);
+      await other.start();
+      for (const act of [
+        () => other.producer("over.sockets", limits),
+        () => other.reader("over.sockets", whole),
+        () => other.fence("over.sockets", "m"),
+      ])
+        await expect(act()).rejects.toMatchObject({
+          ...denied,
+          message: expect.stringContaining("permission") as string,
+        });
+    }
   });
 
   it("asks for a fresh token before the old one ends, and the connection lives on", async () => {

@@ -7,7 +7,6 @@ import { openBinaryFixture } from "./binary-client-fixture.ts";
 import { muteSockets } from "./cut-sockets.ts";
 
 const missing = sharedPulsarMissing();
-const can = { isCompacted: true, takeOver: true, drains: true };
 
 describe.skipIf(missing !== undefined)("on a shared broker", () => {
   const shared = () => {
@@ -15,7 +14,7 @@ describe.skipIf(missing !== undefined)("on a shared broker", () => {
     if ("missing" in server) throw new Error(server.missing);
     return server;
   };
-  testPulsarClientContract("binary", () => openBinaryFixture(shared()), can);
+  testPulsarClientContract("binary", () => openBinaryFixture(shared()));
 
   it("gives name and fence of a process that stands still to the next one in seconds, and it loses them", async () => {
     const server = shared();
@@ -48,5 +47,5 @@ describe.skipIf(missing !== undefined)("compressed, on a broker that is killed",
       await server.restart();
     },
   });
-  testPulsarClientContract("binary, zlib", open, can);
+  testPulsarClientContract("binary, zlib", open);
 });

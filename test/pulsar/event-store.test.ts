@@ -10,8 +10,9 @@ if (missing !== undefined)
     it.skip(missing);
   });
 else
-  testEventStoreContract("pulsar (binary protocol)", () => {
-    const server = inject("pulsar");
-    if ("missing" in server) throw new Error(server.missing);
-    return openPulsarServerStore(server);
-  });
+  for (const client of ["binary", "websocket"] as const)
+    testEventStoreContract(`pulsar (${client})`, () => {
+      const server = inject("pulsar");
+      if ("missing" in server) throw new Error(server.missing);
+      return openPulsarServerStore(server, { client });
+    });

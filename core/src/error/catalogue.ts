@@ -76,6 +76,7 @@ export const catalogue = {
   PULSAR_DENIED: final("MESH-7004", 403, ["The Pulsar cluster refused the token or a permission", "Give the runtime's role the permission that is named, or a token that has not expired."]),
   PULSAR_FENCED: final("MESH-7005", 409, ["Another process of the mesh holds this in Pulsar", "Stop the other process; it is free as soon as that one's connection is gone."]),
   PULSAR_BUSY: passing("MESH-7006", 503, ["As many bytes are on their way to Pulsar as may be", "Nothing to do: try again as soon as earlier messages are acknowledged."]),
+  PULSAR_LIMITED: final("MESH-7009", 501, ["Pulsar's WebSocket API cannot do this", "Give the cluster's pulsar:// or pulsar+ssl:// address; docs/pulsar-binding.md lists what the WebSocket API lacks."]),
   USAGE: final("MESH-8001", 400, ["The command was not understood", "See `mesh help`."]),
   UNREACHABLE: passing("MESH-8002", 503, ["Nothing answers at this address", "Check --url and that the mesh is running: `npm start`."]),
   PORT_TAKEN: final("MESH-8003", 409, ["A port is in use", "Choose another with --port-base, or stop the process that holds it."]),

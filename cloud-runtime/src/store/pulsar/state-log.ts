@@ -186,8 +186,9 @@ export class StateLog {
   async #namedProducer(): Promise<PulsarProducer> {
     const { client, clock, topic, name } = this.#options;
     const limits = { bytesInFlightMax: inFlightBytesMax, timeoutMs: sendTimeoutMs };
-    // Once: who takes the name from us later has the fence.
-    const options = { name, takeOver: this.#session === 0, ...limits };
+    // Once: who takes the name from us later has the fence. A client that cannot waits until the name is free.
+    const takeOver = this.#session === 0 && client.can.takeOver;
+    const options = { name, takeOver, ...limits };
     const untilMs = clock.monotonicMs() + nameWaitMs;
     for (;;) {
       if (this.#closing.signal.aborted) throw stopped();

@@ -143,7 +143,7 @@ export class TopicSender {
     if (this.#isStopping()) throw stopping();
     const producer = await ports.client.producer(topic, {
       // The fence is ours: who has the name still must not send any more. Only once: who takes it from us later has the fence.
-      ...{ name, takeOver: !this.#hasHadName, bytesInFlightMax, timeoutMs },
+      ...{ name, takeOver: this.#mayTakeName(), bytesInFlightMax, timeoutMs },
     });
     this.#hasHadName = true;
     if (this.#isStopping()) {
@@ -151,6 +151,10 @@ export class TopicSender {
       throw stopping();
     }
     return producer;
+  }
+
+  #mayTakeName(): boolean {
+    return !this.#hasHadName && this.#options.ports.client.can.takeOver;
   }
 
   #isStopping(): boolean {
