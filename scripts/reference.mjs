@@ -60,9 +60,24 @@ function commands() {
   return `${lines.join("\n").trimEnd()}\n`;
 }
 
+/** The alternatives of a union, one after the other; what all have in common is in each. */
+function unionOf(property, own) {
+  const nameOf = ({ properties }) => properties.type?.const;
+  const names = property.oneOf.map(nameOf).join(", ");
+  const fallback = property.oneOf.find(({ properties }) => properties.type?.default !== undefined);
+  const first = [`\`${own}.type\``, names, JSON.stringify(nameOf(fallback ?? {}) ?? ""), ""];
+  const rows = property.oneOf.flatMap((option) => {
+    const { type: _, ...properties } = option.properties;
+    const label = `${own}(${nameOf(option)})`;
+    return keysOf({ ...option, properties }, label);
+  });
+  return [first, ...rows];
+}
+
 function keysOf(schema, path = "") {
   return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => {
     const own = path === "" ? name : `${path}.${name}`;
+    if (property.oneOf?.every(({ properties }) => properties?.type)) return unionOf(property, own);
     const inner = property.properties
       ? property
       : property.items?.properties

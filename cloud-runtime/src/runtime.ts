@@ -16,7 +16,7 @@ import {
   MqttDoor,
 } from "@fleetmesh/door";
 import type { FastifyInstance } from "fastify";
-import type { Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { principalOf } from "./api/access.ts";
 import { registerAgentRoutes } from "./api/agent-routes.ts";
 import { createApi } from "./api/api.ts";
@@ -75,8 +75,10 @@ export class Runtime implements Part {
     this.name = `runtime ${config.region}`;
     this.#config = config;
     this.#ports = ports;
-    this.store = openRuntimeStore(config, ports);
+    const registry = new Registry();
+    this.store = openRuntimeStore(config, { ...ports, registry });
     this.metrics = createRuntimeMetrics({
+      registry,
       region: config.region,
       withProcess: config.processMetrics,
       ledger: () => this.store.events.ledger(),
@@ -138,6 +140,7 @@ export class Runtime implements Part {
     return new Assembly(this.name, [
       this.store.part,
       metadata,
+      ...this.store.followers,
       this.#dispatcher,
       rates,
       this.#httpServer,
@@ -188,7 +191,7 @@ export class Runtime implements Part {
 
   #notReady(): string | undefined {
     if (!this.#isReady) return "starting or stopping";
-    return this.#dispatcher.storeFailure?.message;
+    return this.store.absence() ?? this.#dispatcher.storeFailure?.message;
   }
 
   #createAuthenticator(): JwtAuthenticator {

@@ -6,6 +6,7 @@ export * from "./memory-admin.ts";
 export * from "./memory-broker.ts";
 export * from "./memory-client.ts";
 export * from "./message-id.ts";
+export * from "./open-pulsar.ts";
 export type * from "./pulsar-admin.ts";
 export type * from "./pulsar-client.ts";
 export type * from "./replication-admin.ts";

@@ -18,6 +18,7 @@ import {
 } from "@fleetmesh/pulsar";
 import { freshNamespace } from "../servers/pulsar-namespace.ts";
 import type { PulsarAddress } from "../servers/pulsar-server.ts";
+import type { DeliveryStoreFixture } from "./delivery-store.contract.ts";
 import type { EventStoreFixture } from "./event-store-probe.ts";
 
 const region = "cn-east";
@@ -108,6 +109,42 @@ export async function openPulsarServerStore(
       store = open();
       await store.part.start();
       return store.events;
+    },
+    close: () => store.part.stop(deadline()),
+  };
+}
+
+/** The other half of the same store, over the broker in memory. */
+export async function openPulsarMemoryDeliveries(): Promise<DeliveryStoreFixture> {
+  const clock = new SimulatedClock();
+  const broker = new MemoryBroker({ clock, chance: seededChance(1) });
+  return deliveriesOf(() =>
+    openPulsarStore({
+      client: new MemoryPulsarClient(broker),
+      admin: new MemoryPulsarAdmin(broker),
+      ...{ region, clock, chance: seededChance(2) },
+      logger: createLogger({ part: "test", level: "silent" }),
+    }),
+  );
+}
+
+/** And over a real Pulsar, in a namespace of its own. */
+export async function openPulsarServerDeliveries(
+  server: PulsarAddress,
+): Promise<DeliveryStoreFixture> {
+  return deliveriesOf(await serverStores(server));
+}
+
+async function deliveriesOf(open: () => PulsarStore): Promise<DeliveryStoreFixture> {
+  let store = open();
+  await store.part.start();
+  return {
+    store: store.deliveries,
+    async reopen() {
+      await store.part.stop(deadline());
+      store = open();
+      await store.part.start();
+      return store.deliveries;
     },
     close: () => store.part.stop(deadline()),
   };

@@ -1,5 +1,6 @@
 import { logLevels, maxEventBytesDefault, strictObject } from "@fleetmesh/core";
 import { z } from "zod";
+import { storeConfigSchema } from "./store-config.ts";
 
 const port = z.int().min(0).max(65_535);
 const bytes = z.int().min(1);
@@ -72,15 +73,6 @@ const retention = strictObject({
   bytes: bytes.min(mebibyte).default(10 * 1024 * mebibyte),
 });
 
-const store = strictObject({
-  type: z.enum(["sqlite", "memory"]).default("sqlite"),
-  directWindow: z
-    .int()
-    .min(1_000)
-    .default(100_000)
-    .describe("How many direct events are remembered to recognise a resend."),
-});
-
 /** A regional runtime's configuration file. Every key is checked; unknown ones are refused with the nearest name. */
 export const runtimeConfigSchema = strictObject({
   region: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "use a-z, 0-9 and hyphens"),
@@ -90,7 +82,7 @@ export const runtimeConfigSchema = strictObject({
   auth: auth.prefault({}),
   limits: limits.prefault({}),
   retention: retention.prefault({}),
-  store: store.prefault({}),
+  store: storeConfigSchema.prefault({}),
   autoCreateTopics: z
     .boolean()
     .default(false)

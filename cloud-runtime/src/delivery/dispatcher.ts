@@ -86,7 +86,7 @@ export class Dispatcher implements Part {
   async start(): Promise<void> {
     if (this.#phase !== "new") return;
     const { store, metadata } = this.#options;
-    for (const topic of await store.topics()) this.#reader(topic);
+    for (const topic of await this.#storedTopics()) this.#reader(topic);
     this.#phase = "running";
     this.#unfollow = [
       store.onAppended((topics) => this.#appended(topics)),
@@ -155,6 +155,16 @@ export class Dispatcher implements Part {
     await Promise.all(this.#changes.values());
   }
 
+  /** None while the store is not there: it tells of what it has when it is. */
+  async #storedTopics(): Promise<string[]> {
+    try {
+      return await this.#options.store.topics();
+    } catch (error) {
+      if (!MeshError.is(error, "STORE_UNAVAILABLE")) throw error;
+      return [];
+    }
+  }
+
   #reader(topic: string): TopicReader {
     const known = this.#readers.get(topic);
     if (known) return known;
@@ -220,7 +230,9 @@ export class Dispatcher implements Part {
     try {
       await this.#apply(id);
     } catch (error) {
-      this.#options.logger.error({ err: error, subscription: id }, "Subscription not started.");
+      // A store that is away has said so itself.
+      const level = MeshError.is(error, "STORE_UNAVAILABLE") ? "debug" : "error";
+      this.#options.logger[level]({ err: error, subscription: id }, "Subscription not started.");
       this.#options.clock.setTimer(retryStartMs, () => this.#follow(id));
     }
   }

@@ -1,5 +1,6 @@
 import {
   createLogger,
+  maxEventBytesDefault,
   systemChance,
   systemClock,
   type Chance,
@@ -8,8 +9,12 @@ import {
   type Part,
 } from "@fleetmesh/core";
 import type { PulsarAdmin, PulsarClient } from "@fleetmesh/pulsar";
+import type { DeliveryStore } from "./delivery-store.ts";
 import type { EventStore } from "./event-store.ts";
+import { EngineSession } from "./pulsar/engine-session.ts";
+import { PulsarDeliveryStore } from "./pulsar/pulsar-delivery-store.ts";
 import { PulsarEventStore } from "./pulsar/pulsar-event-store.ts";
+import { SettledLetters } from "./pulsar/settled-letters.ts";
 import { retentionDefault, type RetentionOf } from "./shared/retention.ts";
 import { WatchList } from "./shared/watch-list.ts";
 
@@ -38,25 +43,38 @@ export interface PulsarStoreOptions {
   readonly flushMs?: number;
   /** How long a start waits for the cluster and the fence. Default 60 s. */
   readonly startMsMax?: number;
+  /** A start does not wait for them: the store refuses until it is open, and tells why by `absence`. */
+  readonly opensLater?: boolean;
+  /** As large as the doors take an event; a start fails when a message cannot carry it. Default 256 KiB. */
+  readonly eventBytesMax?: number;
+  /** Delivery records kept for the trace: default 200,000, 7 days. */
+  readonly recordsMax?: number;
+  readonly recordMs?: number;
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly logger?: Logger;
 }
 
-/** The event store of a region in Pulsar. Starting or stopping either is starting or stopping both. */
+/** Both stores of a region in Pulsar. Starting or stopping any of the three is starting or stopping all. */
 export interface PulsarStore {
   readonly events: EventStore;
+  readonly deliveries: DeliveryStore;
   readonly part: Part;
+  /** Why the store is not there now, in words; undefined when it is. */
+  readonly absence: () => string | undefined;
 }
 
 const mebibyte = 1024 * 1024;
+const dayMs = 24 * 3_600_000;
 
 export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
   const logger = options.logger ?? createLogger({ part: "store", level: "info" });
   const onFailure = (error: unknown): void => {
     logger.error({ err: error }, "A listener of the store failed.");
   };
-  const events = new PulsarEventStore({
+  const watchers = new WatchList(onFailure);
+  const { clock = systemClock, recordsMax = 200_000, recordMs = 7 * dayMs } = options;
+  const session = new EngineSession({
     name: `mesh-${options.region}`,
     directWindow: 100_000,
     retention: () => retentionDefault,
@@ -67,11 +85,15 @@ export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
     catchUpReadersMax: 16,
     flushMs: 1_000,
     startMsMax: 60_000,
-    clock: systemClock,
+    opensLater: false,
+    eventBytesMax: maxEventBytesDefault,
     chance: systemChance,
     ...options,
-    logger,
-    watchers: new WatchList(onFailure),
+    ...{ clock, logger, watchers },
+    bounds: { recordsMax, recordMs },
+    settledLetters: new SettledLetters(10_000),
   });
-  return { events, part: events };
+  const events = new PulsarEventStore(session, { clock, watchers });
+  const deliveries = new PulsarDeliveryStore(session);
+  return { events, deliveries, part: session, absence: () => session.absence };
 }

@@ -18,6 +18,8 @@ export interface RuntimeMetrics {
 }
 
 export interface RuntimeMetricsOptions {
+  /** One of its own for each runtime: two of them in one process do not mix. */
+  readonly registry?: Registry;
   readonly region: string;
   /** Node's own numbers; leave out where several runtimes share one process and one of them has them already. */
   readonly withProcess: boolean;
@@ -31,9 +33,8 @@ interface TopicNames {
   topic(name: string): TopicSpec | undefined;
 }
 
-/** A registry of its own for each runtime: two of them in one process do not mix. */
 export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMetrics {
-  const registry = new Registry();
+  const { registry = new Registry() } = options;
   registry.setDefaultLabels({ cluster: options.region });
   if (options.withProcess) collectDefaultMetrics({ register: registry });
   addLedgerMetrics(registry, options.ledger, options.topics);

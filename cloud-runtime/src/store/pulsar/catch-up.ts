@@ -66,6 +66,14 @@ export class CatchUp {
     }
   }
 
+  /** Lets go of the readers of a topic that is to be deleted. */
+  leave(topic: TopicName): void {
+    for (const place of this.#idle.filter((each) => each.topic === topic)) {
+      this.#idle.splice(this.#idle.indexOf(place), 1);
+      place.reader.close().catch(() => undefined);
+    }
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
     for (const wake of this.#turns.splice(0)) wake();

@@ -1,5 +1,5 @@
 import { isTopic, MeshError, type Timer } from "@fleetmesh/core";
-import { formatMessageId, type ReceivedMessage, type TopicPolicy } from "@fleetmesh/pulsar";
+import { formatMessageId, type ReceivedMessage } from "@fleetmesh/pulsar";
 import type {
   AgentAppend,
   AgentReceipt,
@@ -12,6 +12,8 @@ import type { Retention, RetentionOf } from "../shared/retention.ts";
 import type { WatchList } from "../shared/watch-list.ts";
 import { AgentStreams } from "./agent-streams.ts";
 import { CatchUp } from "./catch-up.ts";
+import { eventMessageBytesMax } from "./dead-letter-topics.ts";
+import { DeliveryLog } from "./delivery-log.ts";
 import { DirectAppends } from "./direct-appends.ts";
 import { EventSearch } from "./event-search.ts";
 import { FoldState } from "./fold-state.ts";
@@ -19,10 +21,13 @@ import { journalTopic, rejectedOf } from "./journal.ts";
 import { LinkAppends } from "./link-appends.ts";
 import { LogWriter } from "./log-writer.ts";
 import { placeBefore } from "./message-place.ts";
+import type { RecordBounds } from "./record-list.ts";
 import { RegionTopic } from "./region-topic.ts";
+import type { SettledLetters } from "./settled-letters.ts";
 import { StateLog } from "./state-log.ts";
 import { stopping, type StorePorts } from "./store-ports.ts";
 import { TopicLog } from "./topic-log.ts";
+import { topicPolicy } from "./topic-policy.ts";
 import type { TopicState } from "./topic-state.ts";
 import { TailBudget, TopicTail } from "./topic-tail.ts";
 
@@ -39,6 +44,8 @@ export interface EngineOptions extends StorePorts {
   readonly catchUpReadersMax: number;
   readonly flushMs: number;
   readonly watchers: WatchList;
+  readonly bounds: RecordBounds;
+  readonly settledLetters: SettledLetters;
 }
 
 const journalRetention: Retention = {
@@ -58,6 +65,7 @@ export class PulsarEngine {
   readonly search: EventSearch;
   readonly agents: AgentStreams;
   readonly links: LinkAppends;
+  readonly deliveries: DeliveryLog;
   readonly #options: EngineOptions;
   readonly #stateLog: StateLog;
   readonly #directs: DirectAppends;
@@ -82,9 +90,11 @@ export class PulsarEngine {
     this.#budget = new TailBudget(options.tailBytesMax);
     this.#catchUp = new CatchUp(options, options.catchUpReadersMax);
     this.search = new EventSearch(this.topics, indexedIdsMax);
-    const { messageBytesMax } = client;
+    // Smaller than what the client takes, by what an event gets when it becomes a dead letter.
+    const messageBytesMax = eventMessageBytesMax(client.messageBytesMax);
     this.#writer = new LogWriter({ watchers, logger, messageBytesMax, bytesInHandMax });
     this.#journal = this.#journalLog();
+    this.deliveries = new DeliveryLog(options);
     const parts = {
       ...{ region, writer: this.#writer, journal: this.#journal },
       logOf: (name: string) => this.#topic(name).log,
@@ -121,7 +131,8 @@ export class PulsarEngine {
     const { admin } = this.#options;
     await this.#stateLog.open((record) => this.state.restore(record), signal);
     this.state.finishRestore();
-    await admin.ensureTopic(journalTopic, policyOf(journalRetention));
+    await this.deliveries.open(signal);
+    await admin.ensureTopic(journalTopic, topicPolicy(journalRetention));
     this.#journal.follow();
     await this.refreshTopics();
     await aborting(Promise.all(this.#logs().map((log) => log.foldToEnd())), signal);
@@ -195,6 +206,7 @@ export class PulsarEngine {
     this.#isOpen = false;
     this.#timer?.cancel();
     await Promise.all([...this.#logs().map((log) => log.stop()), this.#catchUp.stop()]);
+    await this.deliveries.close();
     await this.#flushing;
     await beforeRelease?.();
     await this.#stateLog.close();
@@ -213,7 +225,7 @@ export class PulsarEngine {
   }
 
   async #finish(): Promise<void> {
-    await Promise.allSettled(this.#inHand);
+    await Promise.allSettled([...this.#inHand, this.deliveries.idle()]);
     await Promise.all(this.#logs().map((log) => log.reach(log.acknowledged)));
   }
 
@@ -262,7 +274,7 @@ export class PulsarEngine {
     const state = this.state.topic(name);
     const log: TopicLog = new TopicLog({
       ...this.#logOptions(state),
-      policy: () => policyOf(this.#options.retention(name)),
+      policy: () => topicPolicy(this.#options.retention(name)),
       fold: (messages) => this.#fold(topic, messages),
     });
     const tail = new TopicTail(this.#budget, state.lastEvent);
@@ -276,7 +288,7 @@ export class PulsarEngine {
   #journalLog(): TopicLog {
     return new TopicLog({
       ...this.#logOptions(this.state.journal),
-      policy: () => policyOf(journalRetention),
+      policy: () => topicPolicy(journalRetention),
       fold: (messages) => {
         for (const message of messages) this.state.foldJournal(message);
       },
@@ -310,14 +322,6 @@ export class PulsarEngine {
       for (const topic of topics) this.state.topic(topic).repeat(1);
     };
   }
-}
-
-/** Pulsar keeps a quarter longer than we count, so that nothing that counts is ever missing. */
-function policyOf({ retentionMs, retentionBytes }: Retention): TopicPolicy {
-  return {
-    retentionMs: Math.ceil(retentionMs * 1.25),
-    retentionBytes: Math.ceil(retentionBytes * 1.25),
-  };
 }
 
 /** The promise, or STOPPING when the signal aborts first. The promise goes on alone. */

@@ -18,7 +18,8 @@ export interface StateLogOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly topic: TopicName;
-  readonly fenceTopic: TopicName;
+  /** Without one the caller is the owner, by a fence that it holds. */
+  readonly fenceTopic?: TopicName;
   /** Told to who finds the fence taken; also the name of the topic's one producer. */
   readonly name: string;
   /** The value that a key has now, for writing it again; undefined when it has none. Asked within `write` only. */
@@ -67,14 +68,9 @@ export class StateLog {
   }
 
   async open(apply: (record: StateRecord) => void, signal: AbortSignal): Promise<void> {
-    const { client, admin, topic, fenceTopic, name } = this.#options;
-    await admin.ensureTopic(fenceTopic, {});
+    const { admin, topic } = this.#options;
+    await this.#takeFence();
     await admin.ensureTopic(topic, { compactionBytes });
-    this.#fence = await client.fence(fenceTopic, name);
-    void this.#fence.lost.then((reason) => {
-      this.#closing.abort();
-      this.#lose(reason);
-    });
     const producer = await this.#openProducer();
     // The end of the log is known by a message of ours behind everything: nobody else can write any more.
     const probe = await producer.send({ payload: Uint8Array.of(1), properties: {}, key: "!probe" });
@@ -116,6 +112,17 @@ export class StateLog {
     const producer = await this.#producer?.catch(() => undefined);
     await producer?.close().catch(() => undefined);
     await this.#fence?.release().catch(() => undefined);
+  }
+
+  async #takeFence(): Promise<void> {
+    const { client, admin, fenceTopic, name } = this.#options;
+    if (fenceTopic === undefined) return;
+    await admin.ensureTopic(fenceTopic, {});
+    this.#fence = await client.fence(fenceTopic, name);
+    void this.#fence.lost.then((reason) => {
+      this.#closing.abort();
+      this.#lose(reason);
+    });
   }
 
   #rewritten(records: readonly StateRecord[]): StateRecord[] {

@@ -1,0 +1,10 @@
+import type { TopicPolicy } from "@fleetmesh/pulsar";
+import type { Retention } from "../shared/retention.ts";
+
+/** Pulsar keeps a quarter longer than we count, so that nothing that counts is ever missing. */
+export function topicPolicy({ retentionMs, retentionBytes }: Retention): TopicPolicy {
+  return {
+    retentionMs: Math.ceil(retentionMs * 1.25),
+    retentionBytes: Math.ceil(retentionBytes * 1.25),
+  };
+}

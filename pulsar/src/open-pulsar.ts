@@ -1,0 +1,86 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { MeshError, type Chance, type Clock } from "@fleetmesh/core";
+import type { BrokerTls } from "./binary/broker-socket.ts";
+import { BinaryPulsarClient } from "./binary-pulsar-client.ts";
+import { HttpPulsarAdmin } from "./http-pulsar-admin.ts";
+import type { PulsarClient } from "./pulsar-client.ts";
+
+/** Where a cluster is and who we are there, as a configuration says it. */
+export interface PulsarConnection {
+  /** pulsar://host:6650 or pulsar+ssl://host:6651; several hosts with commas between. */
+  readonly serviceUrl?: string | undefined;
+  /** http://host:8080 or https://host:8443; several with commas between. */
+  readonly adminUrl: string;
+  readonly tenant: string;
+  readonly namespace: string;
+  /** `auto` takes the binary protocol. */
+  readonly client: "auto" | "binary" | "websocket";
+  readonly token?: string | undefined;
+  /** Read at each connection, so that a token that was renewed counts without a restart. */
+  readonly tokenFile?: string | undefined;
+  readonly tls?: PulsarTlsFiles | undefined;
+}
+
+interface PulsarTlsFiles {
+  readonly caFile?: string | undefined;
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+}
+
+interface PulsarPorts {
+  readonly clock: Clock;
+  readonly chance: Chance;
+}
+
+/** The client that the configuration asks for. Nothing is connected yet. Throws CONFIG_INVALID or CONFIG_UNREADABLE. */
+export function openPulsarClient(connection: PulsarConnection, ports: PulsarPorts): PulsarClient {
+  const { serviceUrl, client, tenant, namespace, tls } = connection;
+  if (client === "websocket" || serviceUrl === undefined)
+    throw new MeshError("CONFIG_INVALID", "The binary protocol needs serviceUrl", {
+      hint: "Give the brokers' address as serviceUrl: pulsar://host:6650.",
+    });
+  const token = tokenOf(connection);
+  return new BinaryPulsarClient({
+    ...{ url: serviceUrl, tenant, namespace, token, ...ports },
+    tls: readTls(tls),
+    compression: "zlib",
+  });
+}
+
+/** The same cluster's administration. */
+export function openPulsarAdmin(
+  connection: PulsarConnection,
+  { clock }: Pick<PulsarPorts, "clock">,
+): HttpPulsarAdmin {
+  const { adminUrl: url, tenant, namespace, tls } = connection;
+  const token = tokenOf(connection);
+  return new HttpPulsarAdmin({ url, tenant, namespace, token, ca: readTls(tls)?.ca, clock });
+}
+
+function tokenOf({ token, tokenFile }: PulsarConnection): (() => Promise<string>) | undefined {
+  if (token !== undefined) return () => Promise.resolve(token);
+  if (tokenFile === undefined) return undefined;
+  return async () => {
+    try {
+      return (await readFile(tokenFile, "utf8")).trim();
+    } catch (cause) {
+      throw new MeshError("PULSAR_DENIED", `The token file ${tokenFile} cannot be read`, { cause });
+    }
+  };
+}
+
+function readTls(files: PulsarTlsFiles | undefined): BrokerTls | undefined {
+  if (files === undefined) return undefined;
+  const { caFile, certFile, keyFile } = files;
+  return { ca: read(caFile), cert: read(certFile), key: read(keyFile) };
+}
+
+function read(file: string | undefined): string | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new MeshError("CONFIG_UNREADABLE", `Cannot read ${file}`, { cause });
+  }
+}
