@@ -96,4 +96,10 @@ export async function assertLedger(buffer: EventBuffer): Promise<void> {
     const gaps = one.gaps.evicted + one.gaps.expired + one.gaps.damaged;
     expect(sequence + one.queuedEvents + gaps, `${name} ledger`).toBe(one.produced);
   }
+  const { queued } = await buffer.topics();
+  for (const [name, one] of Object.entries(classes)) {
+    const own = queued.filter(({ eventClass }) => eventClass === name);
+    const sum = own.reduce((total, { events }) => total + events, 0);
+    expect(sum, `${name} by topic`).toBe(one.queuedEvents);
+  }
 }

@@ -1,6 +1,7 @@
 import { createLogger, seededChance, SimulatedClock, systemClock } from "@fleetmesh/core";
 import { MemoryBuffer, SqliteBuffer, type BufferLimits } from "@fleetmesh/edge-agent";
 import { testBufferRepeats } from "./buffer-repeats.contract.ts";
+import { testBufferTopics } from "./buffer-topics.contract.ts";
 import { testBufferContract, type BufferUnderTest } from "./buffer.contract.ts";
 
 const agentId = "agent-1";
@@ -16,6 +17,7 @@ const memory: BufferUnderTest = {
 };
 testBufferContract("memory", memory);
 testBufferRepeats("memory", memory);
+testBufferTopics("memory", memory);
 
 let seed = 0;
 const openSqlite = (directory: string, limits: BufferLimits): SqliteBuffer =>
@@ -38,3 +40,4 @@ const sqlite: BufferUnderTest = {
 };
 testBufferContract("sqlite", sqlite);
 testBufferRepeats("sqlite", sqlite);
+testBufferTopics("sqlite", sqlite);

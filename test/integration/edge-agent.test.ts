@@ -138,7 +138,7 @@ describe("edge agent with its real buffer, wire and MQTT link", () => {
     const metrics = await (await fetch(`${admin}/metrics`)).text();
     expect(metrics).toMatch(/fleetmesh_events_received_total\{topic="test.http",door="http"\} 2/);
     expect(metrics).toMatch(/fleetmesh_uplink_bytes_total\{topic="test.mqtt"\} [1-9]/);
-    expect(metrics).toMatch(/fleetmesh_edge_buffer_events\{class="normal"\} 0/);
+    expect(metrics).toMatch(/fleetmesh_edge_evicted_total\{topic="",class="normal",reason="evicted"\} 0/);
     expect((await fetch(`${admin}/readyz`)).status).toBe(200);
     expect(await (await fetch(`${admin}/`)).text()).toContain("Fleetmesh");
     expect((await fetch(`${admin}/nothing`)).status).toBe(404);

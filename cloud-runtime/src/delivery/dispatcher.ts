@@ -1,5 +1,6 @@
 import {
   compileTopicPattern,
+  isTopic,
   MeshError,
   sleep,
   type Chance,
@@ -284,6 +285,8 @@ export class Dispatcher implements Part {
       },
       retries,
     );
+    // Its series are there before the topic is.
+    if (isTopic(subscription.topic)) runner.telemetry.follows(subscription.topic);
     const running = { subscription, runner };
     this.#running.set(subscription.id, running);
     const isWanted = compileTopicPattern(subscription.topic);
@@ -357,8 +360,12 @@ export class Dispatcher implements Part {
     lag.reset();
     filtered.reset();
     filterErrors.reset();
-    for (const [id, { runner }] of this.#running) {
+    for (const [id, { subscription, runner }] of this.#running) {
       filterErrors.labels(id).inc(runner.filter.errorCount);
+      if (isTopic(subscription.topic)) {
+        lag.labels(subscription.topic, id).set(0);
+        filtered.labels(subscription.topic, id).inc(0);
+      }
       for (const [topic, feed] of runner.feeds) {
         const { tracker } = feed;
         const seen = Math.max(tracker.index, this.#reader(topic).index);

@@ -11,14 +11,15 @@ import {
   type MeshEvent,
   type Part,
 } from "@fleetmesh/core";
+import { DoorMetrics } from "@fleetmesh/door";
 import { Registry } from "prom-client";
 import { AgentBuffers } from "../buffer/agent-buffers.ts";
 import type { Buffers } from "../buffer/buffers.ts";
 import { MemoryBuffer } from "../buffer/memory-buffer.ts";
-import type { BufferStats } from "../buffer/buffer.ts";
 import type { HandledCounts } from "../buffer/retired-epochs.ts";
 import { createAdminServer } from "../status/admin-server.ts";
 import { classLine, type AgentStatus } from "../status/agent-status.ts";
+import type { BufferReading } from "../status/buffer-metrics.ts";
 import { EdgeMetrics } from "../status/edge-metrics.ts";
 import type { UplinkLink } from "../uplink/link.ts";
 import { MqttLink } from "../uplink/mqtt-link.ts";
@@ -31,7 +32,7 @@ import { EdgeDoors } from "./edge-doors.ts";
 import { EdgeIntake } from "./edge-intake.ts";
 import { edgeLedger, type EdgeLedger } from "./edge-ledger.ts";
 import { SingleBuffer } from "./single-buffer.ts";
-import { TopicClasses } from "./topic-classes.ts";
+import { namedTopics, TopicClasses } from "./topic-classes.ts";
 
 export interface EdgeAgentPorts {
   readonly clock: Clock;
@@ -71,10 +72,16 @@ export class EdgeAgent implements Part {
     this.#config = config;
     this.#ports = ports;
     this.buffers = createBuffers(config, ports, (topic) => this.#metrics.repeated(topic));
-    const stats = (): Promise<readonly BufferStats[]> => this.#allStats();
     const wallMs = (): number => this.#wallMs();
     const retired = (): HandledCounts => this.buffers.retired;
-    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, stats, retired });
+    const buffers = (): Promise<readonly BufferReading[]> => this.#readings();
+    const topics = namedTopics(config.classes);
+    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, buffers, retired, topics });
+    const names = new Set(topics.map(({ topic }) => topic));
+    DoorMetrics.of(this.registry).knows({
+      names: () => names,
+      has: (name) => names.has(name),
+    });
     this.uplink = this.#createUplink();
     const classes = new TopicClasses(config.classes);
     const classOf = (topic: string) => classes.of(topic);
@@ -228,9 +235,14 @@ export class EdgeAgent implements Part {
     };
   }
 
-  #allStats(): Promise<readonly BufferStats[]> {
+  #readings(): Promise<readonly BufferReading[]> {
     const { salvaged, current } = this.buffers;
-    return Promise.all([...salvaged, current].map((buffer) => buffer.stats()));
+    return Promise.all(
+      [...salvaged, current].map(async (buffer) => {
+        const [stats, topics] = await Promise.all([buffer.stats(), buffer.topics()]);
+        return { epoch: buffer.epoch, stats, topics };
+      }),
+    );
   }
 
   #wallMs(): number {

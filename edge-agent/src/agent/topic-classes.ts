@@ -5,6 +5,15 @@ export interface ClassRule {
   readonly class: EventClass;
 }
 
+/** The topics that the rules name without a wildcard, each with the class that it has. */
+export function namedTopics(
+  rules: readonly ClassRule[],
+): { readonly topic: string; readonly eventClass: EventClass }[] {
+  const classes = new TopicClasses(rules);
+  const names = rules.map(({ topic }) => topic).filter((topic) => !/[*>]/.test(topic));
+  return [...new Set(names)].map((topic) => ({ topic, eventClass: classes.of(topic) }));
+}
+
 const rememberedMax = 1_000;
 
 /** The class of each topic: the first rule that matches, else `normal`. Remembered, because rules are asked for every event. */

@@ -1,8 +1,9 @@
 import { crc32 } from "node:zlib";
 import { MeshError } from "@fleetmesh/core/base";
-import { rowId } from "./buffer-schema.ts";
+import { rowId } from "./row-id.ts";
 import type { EncodedBlock } from "./buffer-messages.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
+import type { TopicRows } from "./topic-rows.ts";
 
 /** What is known of a block without reading its body. */
 export interface BlockHead {
@@ -23,15 +24,17 @@ export interface BlockRow extends BlockHead {
 
 const headColumns = "id, count, bytes, received_min, received_max, expires_max, topics";
 
-/** The table of blocks. */
+/** The table of blocks. What comes and goes is counted by topic. */
 export class BlockRows {
+  readonly #topics: TopicRows;
   readonly #insert: SqliteStatement;
   readonly #heads: SqliteStatement;
   readonly #headUpTo: SqliteStatement;
   readonly #rows: SqliteStatement;
   readonly #delete: SqliteStatement;
 
-  constructor(db: SqliteConnection) {
+  constructor(db: SqliteConnection, topics: TopicRows) {
+    this.#topics = topics;
     this.#insert = db.prepare(
       `INSERT INTO block (${headColumns}, guard, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
@@ -47,22 +50,24 @@ export class BlockRows {
 
   insert(rank: number, first: number, block: EncodedBlock): void {
     const id = rowId(rank, first);
-    const { count, receivedMin, receivedMax, expires, body } = block;
+    const { count, receivedMin, receivedMax, expires, body, topics } = block;
+    const bytes = storedBytes(block);
     const expiresBytes = expires
       ? new Uint8Array(expires.buffer, expires.byteOffset, expires.byteLength)
       : null;
     this.#insert.run(
       id,
       count,
-      storedBytes(block),
+      bytes,
       receivedMin,
       receivedMax,
       block.expiresMax ?? null,
-      block.topics,
+      topics,
       guardOf(id, count, body),
       expiresBytes,
       body,
     );
+    this.#topics.inserted({ id, bytes, topics });
   }
 
   /** The class's oldest block, without its body. */
@@ -95,13 +100,19 @@ export class BlockRows {
     return this.#heads.get(rowId(rank, sequence), rowId(rank + 1, 0), 1) as BlockHead | undefined;
   }
 
+  /** Blocks from a row on, without their bodies. */
+  headsFrom(rank: number, id: number, limit: number): BlockHead[] {
+    return this.#heads.all(id, rowId(rank + 1, 0), limit) as BlockHead[];
+  }
+
   /** All blocks that start above the sequence. */
   above(rank: number, sequence: number): BlockHead[] {
     return this.#heads.all(rowId(rank, sequence + 1), rowId(rank + 1, 0), -1) as BlockHead[];
   }
 
-  delete(id: number): void {
-    this.#delete.run(id);
+  delete(head: BlockHead): void {
+    this.#delete.run(head.id);
+    this.#topics.removed(head);
   }
 }
 

@@ -1,5 +1,5 @@
 import { MeshError, type ClassWatermark, type Clock, type Timer } from "@fleetmesh/core/base";
-import type { BufferStats } from "./buffer.ts";
+import type { BufferStats, BufferTopics } from "./buffer.ts";
 import { BufferFile } from "./buffer-file.ts";
 import type { AppendUnit, BufferThreadSettings, ReadPiece, ReadQuery } from "./buffer-messages.ts";
 import { openSchema, pageBytes, type BufferIdentity } from "./buffer-schema.ts";
@@ -119,6 +119,15 @@ export class BufferDisk {
     const file = this.#readable();
     try {
       return file.stats();
+    } catch (error) {
+      throw this.#failure(error, file.produced);
+    }
+  }
+
+  topics(): BufferTopics {
+    const file = this.#readable();
+    try {
+      return file.topics();
     } catch (error) {
       throw this.#failure(error, file.produced);
     }

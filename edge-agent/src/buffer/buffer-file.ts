@@ -1,16 +1,20 @@
 import { classOfRank, emptyWatermark, MeshError, type ClassWatermark } from "@fleetmesh/core/base";
-import type { BufferStats, ClassStats } from "./buffer.ts";
+import type { BufferStats, BufferTopics, ClassStats } from "./buffer.ts";
 import type { AppendUnit, ReadPiece, ReadQuery } from "./buffer-messages.ts";
 import { repeatWindowDefault, type BufferLimits } from "./buffer-options.ts";
 import { BlockRows, storedBytes, type BlockHead } from "./block-rows.ts";
-import { pageBytes, rowId } from "./buffer-schema.ts";
+import { pageBytes } from "./buffer-schema.ts";
+import { rowId } from "./row-id.ts";
 import { ClassStates, queuedEvents, type ClassState } from "./class-state.ts";
-import { isExpired } from "./expiry.ts";
-import { GapRows, parseTopics } from "./gap-rows.ts";
+import { isBlockExpired } from "./expiry.ts";
+import { blockCounts } from "./block-topics.ts";
+import { GapRows } from "./gap-rows.ts";
 import { above } from "./memory-class.ts";
 import { PageUse } from "./page-use.ts";
 import { RepeatRows } from "./repeat-rows.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
+import { topicBacklog } from "./topic-backlog.ts";
+import { TopicRows } from "./topic-rows.ts";
 
 export interface BufferFileSettings {
   readonly limits: BufferLimits;
@@ -34,6 +38,7 @@ export class BufferFile {
   readonly #db: SqliteConnection;
   readonly #settings: BufferFileSettings;
   readonly #states: ClassStates;
+  readonly #topics: TopicRows;
   readonly #blocks: BlockRows;
   readonly #gaps: GapRows;
   readonly #pages: PageUse;
@@ -47,7 +52,8 @@ export class BufferFile {
     this.#db = db;
     this.#settings = settings;
     this.#states = new ClassStates(db);
-    this.#blocks = new BlockRows(db);
+    this.#topics = new TopicRows(db);
+    this.#blocks = new BlockRows(db, this.#topics);
     this.#gaps = new GapRows(db);
     this.#pages = new PageUse(db);
     this.repeats = new RepeatRows(db, settings.limits.repeatWindow ?? repeatWindowDefault);
@@ -122,8 +128,10 @@ export class BufferFile {
     };
   }
 
-  get isDrained(): boolean {
-    return this.#states.all.every((state) => state.produced === state.confirmed.sequence);
+  /** What waits and what was lost, by topic. */
+  topics(): BufferTopics {
+    this.flushAcks();
+    return topicBacklog(this.#states.all, { blocks: this.#blocks, topics: this.#topics });
   }
 
   /** Copies the log into the file; TRUNCATE also gives the log's space back and leaves nothing undecided. */
@@ -153,13 +161,14 @@ export class BufferFile {
       for (const state of this.#states.all) {
         const keep = produced[state.rank] ?? state.produced;
         if (keep >= state.produced) continue;
-        for (const { id, bytes } of this.#blocks.above(state.rank, keep)) {
-          this.#blocks.delete(id);
-          state.queuedBytes -= bytes;
+        for (const head of this.#blocks.above(state.rank, keep)) {
+          this.#blocks.delete(head);
+          state.queuedBytes -= head.bytes;
         }
         state.produced = keep;
         this.#states.save(state);
       }
+      this.#topics.save();
       this.repeats.removeAbove(sum(produced));
     });
   }
@@ -169,6 +178,7 @@ export class BufferFile {
       if (this.#db.inTransaction) this.#db.exec("ROLLBACK");
     } finally {
       this.#states.load();
+      this.#topics.load();
       this.repeats.load();
     }
   }
@@ -217,7 +227,10 @@ export class BufferFile {
     const hasRoom = fits();
     if (!hasRoom) this.#db.exec("ROLLBACK TO room");
     this.#db.exec("RELEASE room");
-    if (!hasRoom) this.#states.load();
+    if (!hasRoom) {
+      this.#states.load();
+      this.#topics.load();
+    }
     return hasRoom;
   }
 
@@ -240,28 +253,26 @@ export class BufferFile {
     const state = this.#states.of(rank);
     for (const head of expired) this.#toGap(state, head, "expired");
     this.#states.save(state);
+    this.#topics.save();
   }
 
   #toGap(state: ClassState, head: BlockHead, reason: "evicted" | "expired"): void {
-    this.#blocks.delete(head.id);
+    this.#blocks.delete(head);
     state.queuedBytes -= head.bytes;
     const first = head.id - rowId(state.rank, 0);
     const last = first + head.count - 1;
     const watermark = state.confirmed.sequence;
     if (last <= watermark) return;
-    const gap = above({ first, last, reason, topics: parseTopics(head.topics) }, watermark);
+    const gap = above({ first, last, reason, topics: blockCounts(head.topics) }, watermark);
     this.#gaps.add(state.rank, gap);
+    this.#topics.lost(state.rank, reason, gap.topics);
     state.gaps[reason] += gap.last - gap.first + 1;
   }
 
   #isAllExpired(head: BlockHead, rank: number, nowMs: number | undefined): boolean {
     const eventClass = classOfRank(rank);
     const ttlMs = eventClass && this.#settings.limits.ttlMs?.[eventClass];
-    if (isExpired({ receivedMs: 0, expiresMs: head.expires_max ?? undefined }, undefined, nowMs))
-      return true;
-    const ofYoungest = { receivedMs: head.received_max, expiresMs: undefined };
-    const ofOldest = { receivedMs: head.received_min, expiresMs: undefined };
-    return isExpired(ofYoungest, ttlMs, nowMs) && isExpired(ofOldest, ttlMs, nowMs);
+    return isBlockExpired(head, ttlMs, nowMs);
   }
 
   #readPieces(query: ReadQuery): { pieces: ReadPiece[]; expired: BlockHead[] } {
@@ -288,7 +299,7 @@ export class BufferFile {
       takeGapsUpTo(first - 1);
       if (this.#isAllExpired(row, rank, nowMs)) {
         expired.push(row);
-        const gap = { first, last, reason: "expired", topics: parseTopics(row.topics) } as const;
+        const gap = { first, last, reason: "expired", topics: blockCounts(row.topics) } as const;
         pieces.push({ kind: "gap", ...above(gap, next - 1) });
       } else {
         const { expires, body } = row;
@@ -320,6 +331,7 @@ export class BufferFile {
 
   #saveAll(): void {
     for (const state of this.#states.all) this.#states.save(state);
+    this.#topics.save();
   }
 
   #deleteCovered(): void {
@@ -328,11 +340,11 @@ export class BufferFile {
       const state = this.#states.of(rank);
       const { sequence } = state.confirmed;
       const covered = rowId(rank, sequence);
-      for (const { id, count, bytes } of this.#blocks.upTo(rank, sequence, left)) {
+      for (const head of this.#blocks.upTo(rank, sequence, left)) {
         left -= 1;
-        if (id + count - 1 > covered) continue;
-        this.#blocks.delete(id);
-        state.queuedBytes -= bytes;
+        if (head.id + head.count - 1 > covered) continue;
+        this.#blocks.delete(head);
+        state.queuedBytes -= head.bytes;
       }
       if (left <= 0) return;
       this.#deletable.delete(rank);

@@ -12,7 +12,7 @@ export interface EncodedBlock {
   readonly expiresMax: number | undefined;
   /** For each entry when it expires, Infinity = never; undefined when none of them does. */
   readonly expires: Float64Array<ArrayBuffer> | undefined;
-  /** Counts per topic as JSON. */
+  /** Its topics, as `blockTopicsText` writes them. */
   readonly topics: string;
   readonly body: Uint8Array<ArrayBuffer>;
 }
@@ -55,6 +55,7 @@ export type BufferRequest =
       readonly watermarks: readonly (readonly [rank: number, watermark: ClassWatermark])[];
     }
   | { readonly kind: "stats"; readonly id: number }
+  | { readonly kind: "topics"; readonly id: number }
   | { readonly kind: "stop"; readonly id: number };
 
 /** `append` answers with one truth for each unit: stored, or false = no room. */

@@ -1,12 +1,14 @@
 import { classRank, eventClasses, MeshError } from "@fleetmesh/core/base";
 import type { SqliteConnection } from "./sqlite-connection.ts";
+import { recountTopics } from "./topic-rows.ts";
 
 /**
  * What lies in `buffer.db`. A row of `block` is a block of consecutive events of one class, a row of `gap` consecutive
  * sequences that will never reach the region; together they cover (watermark, produced] of each class without a hole.
- * id = rank × 2^48 + first sequence: one class is one range of the tree, in order.
+ * id = rank × 2^48 + first sequence.
  * A row of `repeat` has the identities of one commit's events, so that one that is sent again is known after all is deleted.
- * `class` is kept in the transactions that change what it counts, so that a start reads three rows and no more.
+ * `class` and `topic` are kept in the transactions that change what they count, so that a start reads three rows, one more for
+ * each topic that waits, and no blocks.
  */
 const migrations: readonly string[] = [
   `CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -23,7 +25,13 @@ const migrations: readonly string[] = [
      id INTEGER PRIMARY KEY, last INTEGER NOT NULL, reason INTEGER NOT NULL, topics TEXT NOT NULL);`,
   `CREATE TABLE repeat (
      id INTEGER PRIMARY KEY, count INTEGER NOT NULL, guard INTEGER NOT NULL, body BLOB NOT NULL);`,
+  `CREATE TABLE topic (
+     rank INTEGER NOT NULL, name TEXT NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+     oldest INTEGER NOT NULL, evicted INTEGER NOT NULL, expired INTEGER NOT NULL,
+     PRIMARY KEY (rank, name)) WITHOUT ROWID;`,
 ];
+/** The first version that counts topics. */
+const topicsVersion = 3;
 
 /** Pages of a transaction that fits stay in memory; the rest spills to the log. Reading goes block by block. */
 const cacheKiB = 1_024;
@@ -77,7 +85,7 @@ function migrate(db: SqliteConnection, fresh: BufferIdentity): void {
     meta.run("epoch", fresh.epoch);
     const row = db.prepare("INSERT INTO class VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)");
     for (const eventClass of eventClasses) row.run(classRank(eventClass));
-  }
+  } else if (version < topicsVersion) recountTopics(db);
   db.pragma(`user_version = ${migrations.length}`);
   db.exec("COMMIT");
 }
@@ -98,11 +106,4 @@ export function readMeta(db: SqliteConnection, name: string): string | undefined
 
 export function writeMeta(db: SqliteConnection, name: string, value: string): void {
   db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)").run(name, value);
-}
-
-const rankWidth = 2 ** 48;
-
-/** The row id of a class's sequence. */
-export function rowId(rank: number, sequence: number): number {
-  return rank * rankWidth + sequence;
 }

@@ -47,6 +47,30 @@ export interface BufferStats {
   readonly unavailable: string | undefined;
 }
 
+/** What waits of one topic in one class. */
+export interface QueuedTopic {
+  readonly eventClass: EventClass;
+  /** `(others)` for all beyond the first thousand. */
+  readonly topic: string;
+  readonly events: number;
+  readonly bytes: number;
+  /** When the oldest of them was taken, wall clock, to a commit's time. */
+  readonly oldestMs: number | undefined;
+}
+
+/** Events of one topic that this buffer will never give out, ever. */
+export interface LostTopic {
+  readonly eventClass: EventClass;
+  readonly topic: string;
+  readonly reason: "evicted" | "expired";
+  readonly count: number;
+}
+
+export interface BufferTopics {
+  readonly queued: readonly QueuedTopic[];
+  readonly lost: readonly LostTopic[];
+}
+
 /**
  * The durable queue of an agent: one identity (agent id, epoch), a sequence from 1 for each class.
  *
@@ -62,6 +86,8 @@ export interface BufferStats {
  * - Stored bytes never exceed `bytesMax`. When full: `reject` refuses the newcomer; `evict-lowest-class` turns the oldest
  *   events of the lowest class that is not above the newcomer's into a gap, or refuses when all that is stored ranks above.
  * - Memory does not grow with what is stored.
+ * - `topics` counts what `stats` counts: a class's topics together hold its queued events. Of what was lost it knows whole blocks'
+ *   topics only, so it may know of less than `stats`.
  *
  * Errors: EVENT_CONFLICT, BUFFER_FULL, BUFFER_UNAVAILABLE (disk full, read-only; it recovers by itself), STOPPING. After an error nothing
  * of that append is stored.
@@ -75,6 +101,7 @@ export interface EventBuffer extends Part {
   /** The region has handled everything up to each class's watermark. Watermarks below the known one change nothing. */
   acknowledge(watermarks: Readonly<Partial<Record<EventClass, ClassWatermark>>>): Promise<void>;
   stats(): Promise<BufferStats>;
+  topics(): Promise<BufferTopics>;
   /** Calls back after each durable append, with the classes that grew. */
   onAppended(listener: (classes: readonly EventClass[]) => void): void;
 }

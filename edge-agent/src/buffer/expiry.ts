@@ -17,3 +17,22 @@ export function isExpired(
   if (expiresMs !== undefined && expiresMs <= nowMs) return true;
   return ttlMs !== undefined && receivedMs >= plausibleMs && receivedMs + ttlMs <= nowMs;
 }
+
+interface BlockTimes {
+  readonly received_min: number;
+  readonly received_max: number;
+  readonly expires_max: number | null;
+}
+
+/** Whether every event of a block has: by what its row says, without reading it. */
+export function isBlockExpired(
+  block: BlockTimes,
+  ttlMs: number | undefined,
+  nowMs: number | undefined,
+): boolean {
+  const expiresMs = block.expires_max ?? undefined;
+  if (isExpired({ receivedMs: 0, expiresMs }, undefined, nowMs)) return true;
+  return [block.received_max, block.received_min].every((receivedMs) =>
+    isExpired({ receivedMs, expiresMs: undefined }, ttlMs, nowMs),
+  );
+}

@@ -1,5 +1,5 @@
 import type { GapReason } from "@fleetmesh/core";
-import { rowId } from "./buffer-schema.ts";
+import { rowId } from "./row-id.ts";
 import { gapReasons } from "./class-state.ts";
 import { mergeTopics, shareOfTopics, type TopicCounts } from "./gap-topics.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
@@ -92,7 +92,7 @@ function pieceOf(rank: number, row: GapRow | undefined): GapPiece | undefined {
 }
 
 /** Topic counts are a courtesy: text that does not parse costs them, never the gap. */
-export function parseTopics(text: string): TopicCounts {
+function parseTopics(text: string): TopicCounts {
   try {
     return JSON.parse(text) as TopicCounts;
   } catch {

@@ -1,4 +1,5 @@
 import { BlockWriter, classRank, eventClasses } from "@fleetmesh/core";
+import { blockTopicsText, type TopicWeight } from "./block-topics.ts";
 import type { AppendItem } from "./buffer.ts";
 import type { EncodedBlock } from "./buffer-messages.ts";
 
@@ -49,9 +50,11 @@ class OpenBlock {
   #receivedMin = Infinity;
   #receivedMax = -Infinity;
   #expires: number[] | undefined;
-  readonly #topics = new Map<string, number>();
+  readonly #topics = new Map<string, TopicWeight>();
   #topic = "";
   #topicCount = 0;
+  /** Bytes of the block before the run of this topic began. */
+  #topicFrom = 0;
 
   constructor(rank: number) {
     this.#rank = rank;
@@ -69,12 +72,13 @@ class OpenBlock {
     const { topic, receivedMs, event } = entry;
     const index = this.count;
     // The thread gives the numbers: a failed commit then leaves no hole, and nothing needs encoding again.
+    if (topic !== this.#topic) this.#countTopic(topic);
+    this.#topicCount += 1;
     this.#writer.add({ topic, receivedMs, event, sequence: 0 });
     if (receivedMs < this.#receivedMin) this.#receivedMin = receivedMs;
     if (receivedMs > this.#receivedMax) this.#receivedMax = receivedMs;
     if (expiresMs !== undefined) this.#expires ??= new Array<number>(index).fill(Infinity);
     this.#expires?.push(expiresMs ?? Infinity);
-    this.#countTopic(topic);
   }
 
   finish(): EncodedBlock {
@@ -88,7 +92,7 @@ class OpenBlock {
       receivedMax: this.#receivedMax,
       expiresMax: expiresMax === Infinity ? undefined : expiresMax,
       expires,
-      topics: JSON.stringify(Object.fromEntries(this.#topics)),
+      topics: blockTopicsText(this.#topics),
       body: this.#writer.finish(),
     };
     // The memory that a large event took is not kept for the small ones to come.
@@ -97,20 +101,21 @@ class OpenBlock {
     this.#receivedMax = -Infinity;
     this.#expires = undefined;
     this.#topics.clear();
-    this.#topic = "";
-    this.#topicCount = 0;
+    this.#topicFrom = 0;
     return block;
   }
 
   /** Runs of one topic are the rule: the map is touched when the topic changes only. */
-  #countTopic(topic: string): void {
-    if (topic === this.#topic) {
-      this.#topicCount += 1;
-      return;
+  #countTopic(next: string): void {
+    const { byteCount } = this;
+    if (this.#topicCount > 0) {
+      const weight = this.#topics.get(this.#topic) ?? { events: 0, bytes: 0 };
+      weight.events += this.#topicCount;
+      weight.bytes += byteCount - this.#topicFrom;
+      this.#topics.set(this.#topic, weight);
     }
-    if (this.#topicCount > 0)
-      this.#topics.set(this.#topic, (this.#topics.get(this.#topic) ?? 0) + this.#topicCount);
-    this.#topic = topic;
-    this.#topicCount = 1;
+    this.#topic = next;
+    this.#topicCount = 0;
+    this.#topicFrom = byteCount;
   }
 }

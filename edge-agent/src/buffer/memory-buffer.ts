@@ -9,7 +9,7 @@ import {
   type Segment,
 } from "@fleetmesh/core";
 import type { WaitingAppend } from "./append-groups.ts";
-import type { AppendItem, BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
+import type { AppendItem, BufferStats, BufferTopics, EventBuffer, ReadRequest } from "./buffer.ts";
 import type { BufferLimits } from "./buffer-options.ts";
 import { byteCountOf, MemoryClass } from "./memory-class.ts";
 import { RepeatFilter } from "./repeat-filter.ts";
@@ -145,6 +145,15 @@ export class MemoryBuffer implements EventBuffer {
       bytes: this.#byteCount(),
       bytesMax: this.#options.limits.bytesMax,
       unavailable: this.#unavailable,
+    });
+  }
+
+  topics(): Promise<BufferTopics> {
+    this.#applyAcks();
+    const all = eventClasses.map((eventClass) => this.#classOf(eventClass).topics());
+    return Promise.resolve({
+      queued: all.flatMap(({ queued }) => queued),
+      lost: all.flatMap(({ lost }) => lost),
     });
   }
 

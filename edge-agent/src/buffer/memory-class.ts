@@ -7,7 +7,7 @@ import {
   type GapReason,
   type Segment,
 } from "@fleetmesh/core/base";
-import type { AppendItem, ClassStats, ReadRequest } from "./buffer.ts";
+import type { AppendItem, BufferTopics, ClassStats, QueuedTopic, ReadRequest } from "./buffer.ts";
 import { isExpired } from "./expiry.ts";
 import { mergeTopics, shareOfTopics } from "./gap-topics.ts";
 import { SegmentList, type GapPiece } from "./segment-list.ts";
@@ -38,6 +38,10 @@ export class MemoryClass {
   #produced = 0;
   #confirmed: ClassWatermark = emptyWatermark;
   #queuedBytes = 0;
+  #lost: Readonly<Record<"evicted" | "expired", ReadonlyMap<string, number>>> = {
+    evicted: new Map(),
+    expired: new Map(),
+  };
 
   constructor(eventClass: EventClass, ttlMs: number | undefined) {
     this.#eventClass = eventClass;
@@ -109,6 +113,7 @@ export class MemoryClass {
     copy.#produced = this.#produced;
     copy.#confirmed = this.#confirmed;
     copy.#queuedBytes = this.#queuedBytes;
+    copy.#lost = this.#lost;
     return copy;
   }
 
@@ -151,9 +156,34 @@ export class MemoryClass {
     };
   }
 
-  #toGap(at: number, reason: GapReason): boolean {
+  topics(): BufferTopics {
+    const eventClass = this.#eventClass;
+    const queued = new Map<string, QueuedTopic>();
+    for (const row of this.#rows) {
+      if (row.kind === "gap") continue;
+      const { topic, receivedMs } = row.entry;
+      const sum = queued.get(topic) ?? {
+        eventClass,
+        topic,
+        events: 0,
+        bytes: 0,
+        oldestMs: receivedMs,
+      };
+      const { events, bytes } = sum;
+      queued.set(topic, { ...sum, events: events + 1, bytes: bytes + row.byteCount });
+    }
+    const lost = (["evicted", "expired"] as const).flatMap((reason) =>
+      [...this.#lost[reason]].map(([topic, count]) => ({ eventClass, topic, reason, count })),
+    );
+    return { queued: [...queued.values()], lost };
+  }
+
+  #toGap(at: number, reason: "evicted" | "expired"): boolean {
     const row = this.#rows[at];
     if (row?.kind !== "event") return false;
+    const lost = new Map(this.#lost[reason]);
+    lost.set(row.entry.topic, (lost.get(row.entry.topic) ?? 0) + 1);
+    this.#lost = { ...this.#lost, [reason]: lost };
     this.#queuedBytes -= row.byteCount;
     let gap: GapPiece = {
       first: row.first,

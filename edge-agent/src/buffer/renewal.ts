@@ -1,8 +1,10 @@
 import { BlockReader, emptyWatermark, encodeBlock, type BlockEntry } from "@fleetmesh/core/base";
 import { guardOf, type BlockRow } from "./block-rows.ts";
-import { rowId, writeMeta } from "./buffer-schema.ts";
+import { rowId } from "./row-id.ts";
+import { writeMeta } from "./buffer-schema.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";
 import type { SqliteConnection, SqliteStatement } from "./sqlite-connection.ts";
+import { recountTopics } from "./topic-rows.ts";
 
 /**
  * Gives all that a buffer still holds a new identity: sequences from 1 in a new epoch. For a buffer whose numbers another
@@ -37,6 +39,8 @@ export class Renewal {
         this.#renew(state);
         states.save(state);
       }
+      // What was lost under the old epoch is the old epoch's.
+      recountTopics(this.#db);
       writeMeta(this.#db, "epoch", epoch);
       this.#db.exec("COMMIT");
     } catch (error) {

@@ -1,11 +1,12 @@
 import { BlockReader, emptyWatermark, eventClasses } from "@fleetmesh/core/base";
 import { guardOf, type BlockRow } from "./block-rows.ts";
-import { rowId } from "./buffer-schema.ts";
+import { rowId } from "./row-id.ts";
 import { ClassStates, type ClassState } from "./class-state.ts";
 import { GapRows } from "./gap-rows.ts";
 import { ReadableIds } from "./readable-ids.ts";
 import { copyRepeats } from "./repeat-rows.ts";
 import type { SqliteConnection, SqliteStatement, SqliteValue } from "./sqlite-connection.ts";
+import { recountTopics, type TopicRow } from "./topic-rows.ts";
 
 export interface SalvageReport {
   readonly events: number;
@@ -53,8 +54,21 @@ export class Salvage {
         damagedEvents: report.damagedEvents + one.damagedEvents,
       };
     }
+    this.#countTopics();
     copyRepeats(this.#source, this.#target);
     return report;
+  }
+
+  #countTopics(): void {
+    let lost: TopicRow[] = [];
+    try {
+      lost = this.#source.prepare("SELECT * FROM topic").all() as TopicRow[];
+    } catch {
+      // Which topics the lost events had is a courtesy.
+    }
+    this.#target.exec("BEGIN IMMEDIATE");
+    recountTopics(this.#target, lost);
+    this.#target.exec("COMMIT");
   }
 
   /** A class whose counters do not read starts from nothing: what the region has already, it drops by number. */

@@ -5,7 +5,7 @@ import {
   type EventClass,
   type Segment,
 } from "@fleetmesh/core";
-import type { BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
+import type { BufferStats, BufferTopics, EventBuffer, ReadRequest } from "./buffer.ts";
 
 type Watermarks = Readonly<Partial<Record<EventClass, ClassWatermark>>>;
 
@@ -52,6 +52,10 @@ export class SalvagedBuffer implements EventBuffer {
 
   stats(): Promise<BufferStats> {
     return this.#buffer.stats();
+  }
+
+  topics(): Promise<BufferTopics> {
+    return this.#buffer.topics();
   }
 
   onAppended(): void {

@@ -46,6 +46,8 @@ function answer(request: BufferRequest): unknown {
       return undefined;
     case "stats":
       return disk.stats();
+    case "topics":
+      return disk.topics();
     case "stop":
       disk.close();
       return undefined;

@@ -12,7 +12,7 @@ import {
   type Segment,
 } from "@fleetmesh/core";
 import { AppendGroup, AppendGroups, type WaitingAppend } from "./append-groups.ts";
-import type { AppendItem, BufferStats, EventBuffer, ReadRequest } from "./buffer.ts";
+import type { AppendItem, BufferStats, BufferTopics, EventBuffer, ReadRequest } from "./buffer.ts";
 import {
   ackDelayMsDefault,
   groupLimitsDefault,
@@ -151,6 +151,10 @@ export class SqliteBuffer implements EventBuffer {
   async stats(): Promise<BufferStats> {
     const stats = await this.#running().call((id) => ({ kind: "stats", id }));
     return { ...(stats as Omit<BufferStats, "unavailable">), unavailable: this.#unavailable };
+  }
+
+  async topics(): Promise<BufferTopics> {
+    return (await this.#running().call((id) => ({ kind: "topics", id }))) as BufferTopics;
   }
 
   onAppended(listener: (classes: readonly EventClass[]) => void): void {

@@ -1,5 +1,5 @@
 import { emptyWatermark, MeshError, type Segment } from "@fleetmesh/core";
-import type { BufferStats, ClassStats, EventBuffer } from "./buffer.ts";
+import type { BufferStats, BufferTopics, ClassStats, EventBuffer } from "./buffer.ts";
 
 const nothing: ClassStats = {
   produced: 0,
@@ -49,6 +49,10 @@ export class UnavailableBuffer implements EventBuffer {
     const classes = { critical: nothing, normal: nothing, bulk: nothing };
     const unavailable = this.#reason;
     return Promise.resolve({ classes, bytes: 0, bytesMax: this.#bytesMax, unavailable });
+  }
+
+  topics(): Promise<BufferTopics> {
+    return Promise.resolve({ queued: [], lost: [] });
   }
 
   onAppended(): void {

@@ -1,7 +1,6 @@
-import { eventClasses, type EventClass } from "@fleetmesh/core";
-import { Counter, Gauge, type Registry } from "prom-client";
-import type { BufferStats, ClassStats } from "../buffer/buffer.ts";
+import { Counter, type Registry } from "prom-client";
 import type { HandledCounts } from "../buffer/retired-epochs.ts";
+import { BufferMetrics, type BufferReading, type ClassedTopic } from "./buffer-metrics.ts";
 import type { UplinkCount, UplinkObserver } from "../uplink/uplink-counts.ts";
 
 export interface EdgeMetricsSource {
@@ -9,9 +8,11 @@ export interface EdgeMetricsSource {
   /** The clock that events are stamped with. */
   readonly wallMs: () => number;
   /** One reading of every buffer. */
-  readonly stats: () => Promise<readonly BufferStats[]>;
+  readonly buffers: () => Promise<readonly BufferReading[]>;
   /** Of epochs that are gone from the buffers: counters never go back. */
   readonly retired: () => HandledCounts;
+  /** Topics that the configuration names, with their class. */
+  readonly topics: readonly ClassedTopic[];
 }
 
 const topicCountMax = 1_000;
@@ -35,12 +36,16 @@ export class EdgeMetrics implements UplinkObserver {
   };
 
   readonly #source: EdgeMetricsSource;
-  readonly #buffer: ReturnType<typeof bufferMetrics>;
+  readonly #buffer: BufferMetrics;
 
   constructor(source: EdgeMetricsSource) {
     const { registry } = source;
     this.#source = source;
-    this.#buffer = bufferMetrics(registry);
+    this.#buffer = new BufferMetrics(source);
+    for (const { topic } of source.topics) {
+      this.#bytes.set(topic, 0);
+      this.#repeated.set(topic, 0);
+    }
     this.#addUplinkBytes(registry);
     this.#addRepeated(registry);
     this.#addCount(registry, "batches", "Batches sent to the region, resends included.");
@@ -77,35 +82,10 @@ export class EdgeMetrics implements UplinkObserver {
 
   /** The registry's text, with the buffers as they are now. */
   async text(): Promise<string> {
-    const { registry, stats, retired } = this.#source;
+    const { registry, buffers, retired } = this.#source;
     const gone = retired();
-    this.#setBuffers(await stats(), gone);
+    this.#buffer.set(await buffers(), gone);
     return registry.metrics();
-  }
-
-  #setBuffers(all: readonly BufferStats[], retired: HandledCounts): void {
-    const { events, bytes, evicted } = this.#buffer;
-    bytes.set(all.reduce((sum, one) => sum + one.bytes, 0));
-    evicted.reset();
-    for (const name of eventClasses) {
-      const own = all.map(({ classes }) => classes[name]);
-      events.set(
-        { class: name },
-        own.reduce((sum, { queuedEvents }) => sum + queuedEvents, 0),
-      );
-      this.#setOldest(name, own);
-      for (const reason of ["evicted", "expired", "damaged"] as const) {
-        evicted.inc({ class: name, reason }, retired[name][reason]);
-        for (const { confirmed, gaps } of own)
-          evicted.inc({ class: name, reason }, confirmed[reason] + gaps[reason]);
-      }
-    }
-  }
-
-  #setOldest(name: EventClass, own: readonly ClassStats[]): void {
-    const since = Math.min(...own.map(({ oldestMs }) => oldestMs ?? Infinity));
-    const ageMs = since === Infinity ? 0 : Math.max(0, this.#source.wallMs() - since);
-    this.#buffer.oldest.set({ class: name }, ageMs / 1000);
   }
 
   #addUplinkBytes(registry: Registry): void {
@@ -155,35 +135,4 @@ function addTo(counts: Map<string, number>, topic: string, by: number): void {
   const isKnown = counts.has(topic) || counts.size < topicCountMax;
   const label = isKnown ? topic : othersLabel;
   counts.set(label, (counts.get(label) ?? 0) + by);
-}
-
-/** Gauges and counters of the buffers, set by `refresh` from one reading of them all. */
-function bufferMetrics(registry: Registry) {
-  const registers = [registry];
-  const labelNames = ["class"] as const;
-  return {
-    events: new Gauge({
-      name: "fleetmesh_edge_buffer_events",
-      help: "Events that wait in the edge buffer.",
-      labelNames,
-      registers,
-    }),
-    bytes: new Gauge({
-      name: "fleetmesh_edge_buffer_bytes",
-      help: "Bytes of the edge buffer in use.",
-      registers,
-    }),
-    oldest: new Gauge({
-      name: "fleetmesh_edge_buffer_oldest_seconds",
-      help: "Age of the oldest event that waits.",
-      labelNames,
-      registers,
-    }),
-    evicted: new Counter({
-      name: "fleetmesh_edge_evicted_total",
-      help: "Events that will never reach the region: evicted, expired or lost with a damaged buffer.",
-      labelNames: ["class", "reason"],
-      registers,
-    }),
-  };
 }
