@@ -98,8 +98,6 @@ export function regionProblems(
   if (others.some((other) => other.name === name)) problems.push(["name", "is named twice"]);
   for (const { pulsar: known } of others) {
     if (pulsar === undefined || known === undefined) continue;
-    if (known.cluster === pulsar.cluster)
-      problems.push(["pulsar", `the cluster "${pulsar.cluster}" is named twice`]);
     const isSamePlace = known.tenant === pulsar.tenant && known.namespace === pulsar.namespace;
     if (!isSamePlace)
       problems.push(["pulsar", "tenant and namespace differ from another region's"]);

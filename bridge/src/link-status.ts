@@ -9,6 +9,8 @@ export interface LinkStatus {
   readonly lagSeconds: number;
   /** Entries of the topic in Pulsar, each an event or a batch of them, that are not there yet. */
   readonly backlog?: number;
+  /** How long ago that was asked of Pulsar; absent when it never was. */
+  readonly ageSeconds?: number;
   /** What it waits for. */
   readonly reason?: string;
 }

@@ -21,7 +21,9 @@ const reach = strictObject({
 
 /** Where a region's Pulsar is. Regions that both have one replicate by Pulsar itself. */
 const pulsar = strictObject({
-  cluster: name.describe("The cluster's own name (clusterName in broker.conf)."),
+  cluster: name.describe(
+    "The cluster's own name (clusterName in broker.conf). It must be the region's: events name the regions that they go to.",
+  ),
   adminUrl,
   brokerUrl,
   tenant: name
@@ -47,7 +49,10 @@ const pulsar = strictObject({
 
 /** One region as the bridge reaches it: an item of `regions`, or a file of the folder `regionsDir`. */
 export const regionConfigSchema = strictObject({
-  name: z.string().min(1).max(64),
+  name: z
+    .string()
+    .regex(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/, "use a-z, 0-9 and hyphens")
+    .describe("As the region calls itself."),
   url: z
     .url({ protocol: /^https?$/ })
     .describe("Base URL of the region's HTTP, e.g. https://cn-east.example:8081"),
@@ -61,6 +66,10 @@ export const regionConfigSchema = strictObject({
     .default(false)
     .describe("Replication from and to it is withdrawn; `mesh region leave` sets it."),
 }).superRefine((region, context) => {
+  if (region.pulsar !== undefined && region.pulsar.cluster !== region.name) {
+    const message = `must be the region's name, "${region.name}"`;
+    context.addIssue({ code: "custom", path: ["pulsar", "cluster"], message });
+  }
   if ((region.token === undefined) !== (region.tokenFile === undefined)) return;
   context.addIssue({ code: "custom", path: [], message: "give one of token and tokenFile" });
 });

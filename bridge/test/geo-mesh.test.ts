@@ -113,7 +113,7 @@ describe("replication by Pulsar", () => {
     mesh.want([link("east", "west")]);
     await settle();
     expect(east.replication.changes).toEqual([
-      `${topic} prepared for p-west from 7.4`,
+      `${topic} prepared for p-west: behind 7.3.-1`,
       `${topic} to p-east,p-west`,
     ]);
     expect([clustersOf(west), clustersOf(north)]).toEqual([[], []]);
@@ -147,9 +147,8 @@ describe("replication by Pulsar", () => {
     mesh.want([link("east", "west"), whole("east", "north")]);
     await settle();
     expect(east.replication.changes.slice(0, 2)).toEqual([
-      // A part of a batch is wanted: it comes whole.
-      `${topic} prepared for p-west from 4.4`,
-      `${topic} prepared for p-north from earliest`,
+      `${topic} prepared for p-west: behind 4.4.2`,
+      `${topic} prepared for p-north: earliest`,
     ]);
   });
 
@@ -163,7 +162,7 @@ describe("replication by Pulsar", () => {
     east.replication.known.set("p-west", { adminUrl: "http://elsewhere", brokerUrl: "" });
     await settle();
     expect(clustersOf(east)).toEqual(["p-east", "p-west"]);
-    expect(east.replication.changes).toContain(`${topic} prepared for p-west from 9.21`);
+    expect(east.replication.changes).toContain(`${topic} prepared for p-west: behind 9.20.-1`);
     expect(east.replication.known.get("p-west")?.adminUrl).toBe("http://west");
     expect(await drift()).toBe(2);
   });
@@ -197,7 +196,7 @@ describe("replication by Pulsar", () => {
     mesh.want([link("east", "west")]);
     await settle();
     expect(clustersOf(east)).toEqual(["p-east", "p-west"]);
-    expect(east.replication.changes).toContain(`${topic} prepared for p-west from 9.21`);
+    expect(east.replication.changes).toContain(`${topic} prepared for p-west: behind 9.20.-1`);
   });
 
   it("misses nothing of a subscription that comes and goes within the grace", async () => {

@@ -1,10 +1,11 @@
 import { MeshError } from "@fleetmesh/core";
-import type {
-  ClusterAddress,
-  MessageId,
-  ReplicationAdmin,
-  ReplicationStart,
-  Replicator,
+import {
+  formatMessageId,
+  type ClusterAddress,
+  type MessageId,
+  type ReplicationAdmin,
+  type ReplicationStart,
+  type Replicator,
 } from "@fleetmesh/pulsar";
 
 interface MemoryTopic {
@@ -73,8 +74,8 @@ export class MemoryReplication implements ReplicationAdmin {
     const { replicators } = this.#topic(topic);
     if (replicators.has(cluster)) return;
     replicators.set(cluster, { start, place: undefined });
-    const place = start === "earliest" ? start : `${start.ledger}.${start.entry}`;
-    this.changes.push(`${topic} prepared for ${cluster} from ${place}`);
+    const place = start === "earliest" ? start : `behind ${formatMessageId(start)}`;
+    this.changes.push(`${topic} prepared for ${cluster}: ${place}`);
   }
 
   async forget(topic: string, cluster: string): Promise<void> {

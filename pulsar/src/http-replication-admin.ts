@@ -108,14 +108,18 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
     if ((await this.#places(topic)).has(cluster)) return;
     // What a replicator that ended leaves of the name, without a cursor.
     await this.forget(topic, cluster);
-    const body = start === "earliest" ? earliest : { ledgerId: start.ledger, entryId: start.entry };
+    const body = start === "earliest" ? earliest : await this.#entryBehind(topic, start);
     await this.#ask(topic, subscriptionOf(cluster), { method: "PUT", body, also: [conflict] });
     if (!(await this.#places(topic)).has(cluster)) throw unplaced(topic, cluster);
   }
 
   async forget(topic: TopicName, cluster: string): Promise<void> {
-    const change: Change = { method: "DELETE", also: [notFound] };
-    await this.#ask(topic, `${subscriptionOf(cluster)}?force=true`, change);
+    // While a replicator that ends takes its cursor away, the broker would never answer another that does.
+    for (let count = 0; await this.#isRunning(topic, cluster); count += 1) {
+      if (count === settleCountMax) throw unsettled(topic);
+      await sleep(this.#clock, settleMs);
+    }
+    await this.#ask(topic, subscriptionOf(cluster), { method: "DELETE", also: [notFound] });
   }
 
   async lagMs(topic: TopicName, cluster: string): Promise<number> {
@@ -170,6 +174,22 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
       places.set(name.slice(cursorPrefix.length), place);
     }
     return places;
+  }
+
+  async #isRunning(topic: TopicName, cluster: string): Promise<boolean> {
+    const { body } = await this.#ask(topic, "/stats", { method: "GET" });
+    return cluster in objectOf(objectOf(body)["replication"]);
+  }
+
+  /** Cursors go by entries. Of one that retention has taken nothing can be wanted. */
+  async #entryBehind(topic: TopicName, { ledger, entry, batch }: MessageId): Promise<object> {
+    if (entry < 0) return earliest;
+    const next = { ledgerId: ledger, entryId: entry + 1 };
+    if (batch < 0) return next;
+    const change: Change = { method: "GET", isHeadOnly: true, also: [notFound, 500] };
+    const { headers } = await this.#ask(topic, `/ledger/${ledger}/entry/${entry}`, change);
+    const count = Number(headers["x-pulsar-num-batch-message"] ?? 1);
+    return batch + 1 >= count ? next : { ledgerId: ledger, entryId: entry };
   }
 
   #tenantRole(): string {

@@ -21,7 +21,7 @@ export interface Replicator {
   readonly place: MessageId | undefined;
 }
 
-/** Where a replicator begins: at this message, or at the oldest that is kept. */
+/** Where a replicator begins: behind this message, or at the oldest that is kept. */
 export type ReplicationStart = MessageId | "earliest";
 
 /**
@@ -30,7 +30,8 @@ export type ReplicationStart = MessageId | "earliest";
  * Guarantees
  * - What `setClusters` was told has been read back when it resolves.
  * - A replicator that `prepare` was called for begins exactly at the place it was given, whenever its cluster is set, and keeps
- *   what was published from there on: nothing is missed and nothing comes twice.
+ *   what was published from there on: nothing is missed and nothing comes twice. A batch of which a part lies behind the place
+ *   comes whole.
  * - The clusters of one topic are not those of another, and the mesh's own topics are never replicated.
  *
  * Errors: PULSAR_UNAVAILABLE (retryable), PULSAR_DENIED with the missing permission named, TOPIC_UNKNOWN.

@@ -56,11 +56,6 @@ class Side {
   }
 }
 
-const behind = ({ ledger, entry }: MessageId): MessageId => ({
-  ledger,
-  entry: entry + 1,
-  batch: -1,
-});
 const shortly = (): AbortSignal => AbortSignal.timeout(1_500);
 const waiting = { timeout: 20_000, interval: 100 };
 
@@ -86,13 +81,26 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("replication between two cl
     await sides(async (east, west) => {
       const producer = await east.producer();
       const ids = await sendAll(producer, texts("before", 5));
-      await east.replication.prepare(topic, "cn-west", behind(ids[4] as MessageId));
+      await east.replication.prepare(topic, "cn-west", ids[4] as MessageId);
       await sendAll(producer, texts("between", 5));
       await east.replication.setClusters(topic, ["cn-east", "cn-west"]);
       await sendAll(producer, texts("after", 5));
       const found = (await read(await west.reader(), 10)).map(textOf);
       expect(found).toEqual([...texts("between", 5), ...texts("after", 5)]);
       expect(await east.replication.clusters(topic)).toEqual(["cn-east", "cn-west"]);
+    });
+  });
+
+  it("begins with the whole batch of which a part is wanted, and not with one of which nothing is", async () => {
+    await sides(async (east, west) => {
+      const producer = await east.producer();
+      await sendAll(producer, texts("a", 3));
+      const ids = await sendAll(producer, texts("b", 3));
+      await sendAll(producer, texts("c", 3));
+      await east.replication.prepare(topic, "cn-west", ids[1] as MessageId);
+      await east.replication.setClusters(topic, ["cn-east", "cn-west"]);
+      const reader = await west.reader();
+      expect((await read(reader, 6)).map(textOf)).toEqual([...texts("b", 3), ...texts("c", 3)]);
     });
   });
 
@@ -125,7 +133,7 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("replication between two cl
       await sendAll(producer, texts("b", 3));
       expect(await reader.next(1, shortly())).toEqual([]);
 
-      await replication.prepare(topic, "cn-west", behind(place));
+      await replication.prepare(topic, "cn-west", place);
       await replication.setClusters(topic, ["cn-east", "cn-west"]);
       expect((await read(reader, 3)).map(textOf)).toEqual(texts("b", 3));
     });

@@ -54,7 +54,9 @@ export class GeoLink {
   status(): LinkStatus {
     const { from, to, topic } = this.link;
     const status = { from, to, topic, kind: "pulsar", state: this.#state() } as const;
-    const figures = { lagSeconds: this.#lagNowMs() / 1_000, backlog: this.#backlog };
+    const ageSeconds = (this.#clock.monotonicMs() - this.#seenMs) / 1_000;
+    const seen = this.isSet ? { backlog: this.#backlog, ageSeconds } : {};
+    const figures = { lagSeconds: this.#lagNowMs() / 1_000, ...seen };
     return { ...status, ...figures, ...(this.#reason !== undefined && { reason: this.#reason }) };
   }
 

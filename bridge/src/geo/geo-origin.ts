@@ -1,4 +1,4 @@
-import { MeshError } from "@fleetmesh/core";
+import { isTopic, MeshError } from "@fleetmesh/core";
 import type { PlannedLink } from "../link-plan.ts";
 import type { LinkStatus } from "../link-status.ts";
 import { Rounds } from "../rounds.ts";
@@ -118,15 +118,20 @@ export class GeoOrigin {
     this.#hasNamespace = true;
   }
 
-  /** Finds what is set and nobody wants: left by a bridge before, or by hand. */
+  /**
+   * Finds what is set and nobody wants: left by a bridge before, or by hand. The mesh's own topics are the regions' to set; from and
+   * to one that leaves they are taken away with the others.
+   */
   async #survey(): Promise<void> {
     const { region: from, replication } = this.#region;
+    const { isLeaving, clock } = this.#ports;
     for (const topic of await this.#region.topics()) {
       const set = await replication.clusters(topic);
       for (const { region: to, cluster } of this.#others()) {
         if (!set.includes(cluster) || this.#links.get(topic)?.has(cluster) === true) continue;
+        if (!isTopic(topic) && !isLeaving(from) && !isLeaving(to)) continue;
         const link = this.#linkTo({ from, to, topic, sinceMs: undefined }, cluster);
-        link.unwantedSinceMs = this.#ports.clock.monotonicMs();
+        link.unwantedSinceMs = clock.monotonicMs();
       }
     }
   }

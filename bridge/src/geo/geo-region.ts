@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { isTopic, type Clock } from "@fleetmesh/core";
+import type { Clock } from "@fleetmesh/core";
 import {
   HttpPulsarAdmin,
   HttpReplicationAdmin,
@@ -16,7 +16,7 @@ export interface GeoRegion {
   /** How the other clusters reach it. */
   address(): Promise<ClusterAddress>;
   ensureNamespace(): Promise<void>;
-  /** Of the mesh; not those that it keeps for itself. */
+  /** All of the namespace, those that the mesh keeps for itself among them. */
   topics(): Promise<string[]>;
   close(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export function openGeoRegion(region: string, config: PulsarConfig, clock: Clock
       reach === undefined
         ? { adminUrl: url, brokerUrl }
         : { adminUrl: reach.adminUrl, brokerUrl: reach.brokerUrl, token: await tokenOf(reach) },
-    topics: async () => (await admin.topics()).filter(isTopic),
+    topics: () => admin.topics(),
     ensureNamespace: () => admin.ensureNamespace([cluster]),
     close: async () => {
       await Promise.all([admin.close(), replication.close()]);

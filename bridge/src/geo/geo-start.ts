@@ -1,5 +1,5 @@
 import { MeshError, type Clock } from "@fleetmesh/core";
-import { parseMessageId, type MessageId, type ReplicationStart } from "@fleetmesh/pulsar";
+import { parseMessageId, type ReplicationStart } from "@fleetmesh/pulsar";
 import type { PlannedLink } from "../link-plan.ts";
 import { startPosition } from "../link-start.ts";
 import type { RegionLink } from "../region-link.ts";
@@ -27,14 +27,14 @@ export async function geoStart(
   ports: GeoStartPorts,
   signal: AbortSignal,
 ): Promise<ReplicationStart> {
-  if (place !== undefined) return behind(place);
+  if (place !== undefined) return place;
   const noted = await ports.origin.replication.note(link.topic, leftNote(cluster));
-  if (noted !== undefined) return behind(parseMessageId(noted));
+  if (noted !== undefined) return parseMessageId(noted);
   const [from, to] = [ports.linkOf(link.from), ports.linkOf(link.to)];
   if (from === undefined || to === undefined)
     throw new MeshError("LINK_UNAVAILABLE", `${link.from} or ${link.to} is not of the mesh`);
   const { cursor } = await to.cursor(link.from, link.topic, signal);
-  if (cursor !== undefined) return behind(parseMessageId(cursor));
+  if (cursor !== undefined) return parseMessageId(cursor);
   return wishStart(link, { from, to, clock: ports.clock }, signal);
 }
 
@@ -44,11 +44,5 @@ async function wishStart(
   signal: AbortSignal,
 ): Promise<ReplicationStart> {
   if (link.sinceMs === undefined) return "earliest";
-  return behind(parseMessageId(await startPosition(link, ends, signal)));
-}
-
-/** Replicators go by entries: one of which a part is wanted comes whole. */
-function behind({ ledger, entry, batch }: MessageId): ReplicationStart {
-  if (entry < 0) return "earliest";
-  return { ledger, entry: batch < 0 ? entry + 1 : entry, batch: -1 };
+  return parseMessageId(await startPosition(link, ends, signal));
 }

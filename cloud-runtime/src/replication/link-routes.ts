@@ -1,17 +1,11 @@
 import { createHash } from "node:crypto";
-import {
-  assertTopic,
-  MeshError,
-  sleep,
-  withExtension,
-  type Clock,
-  type Part,
-} from "@fleetmesh/core";
+import { assertTopic, MeshError, sleep, type Clock, type Part } from "@fleetmesh/core";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { principalOf } from "../api/access.ts";
 import type { Metadata } from "../metadata/metadata.ts";
 import type { EventStore } from "../store/event-store.ts";
+import { withOrigin } from "../store/shared/origin-extension.ts";
 import type { RuntimeMetrics } from "../telemetry/runtime-metrics.ts";
 import { LinkReader } from "./link-reader.ts";
 import { sealRange } from "./range-audit.ts";
@@ -48,8 +42,6 @@ const auditQuery = z.object({ topic: name, origin: name, after: position, until:
 
 const appendBytesMax = 16 * 1024 * 1024;
 const pageType = "application/vnd.fleetmesh.replicated";
-/** Where an event entered the mesh, for subscribers in other regions. */
-const originExtension = "meshorigin";
 
 /** `/v1/replication`: what the links between regions speak, with a region link's token only. */
 export class LinkRoutes implements Part {
@@ -213,7 +205,10 @@ export class LinkRoutes implements Part {
       originRegion: page.region,
       cursorBefore: query.before,
       cursorAfter: page.next,
-      entries: page.entries.map((entry) => withOrigin(entry, page.region)),
+      entries: page.entries.map((replicated) => {
+        const { entry } = replicated;
+        return { ...replicated, entry: { ...entry, event: withOrigin(entry.event, page.region) } };
+      }),
     });
     this.#count(page);
     return { cursor, stored: page.entries.length };
@@ -250,16 +245,6 @@ export class LinkRoutes implements Part {
     if (signal.aborted) onGone();
     return gone.signal;
   }
-}
-
-/** The attribute is replaced when the publisher set one of that name: who reads it must be able to trust it. */
-function withOrigin(
-  replicated: ReplicatedPage["entries"][number],
-  region: string,
-): ReplicatedPage["entries"][number] {
-  const { entry } = replicated;
-  const event = withExtension(entry.event, originExtension, region);
-  return { ...replicated, entry: { ...entry, event } };
 }
 
 function tagOf(state: object): string {

@@ -8,6 +8,7 @@ import {
   type ReceivedMessage,
 } from "@fleetmesh/pulsar";
 import type { Origin, StoredEvent } from "../event-store.ts";
+import { withOrigin } from "../shared/origin-extension.ts";
 
 /** An event of another Pulsar producer may be this large; ours were checked at the doors. */
 const foreignLimits = eventLimitsDefault;
@@ -30,7 +31,10 @@ export function storedEventOf(
     position: formatMessageId(message.id),
     topic,
     origin,
-    entry: { topic, sequence, receivedMs, event },
+    entry: {
+      ...{ topic, sequence, receivedMs },
+      event: origin.region === region ? event : withOrigin(event, origin.region),
+    },
   };
 }
 

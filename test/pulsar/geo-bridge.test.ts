@@ -1,0 +1,166 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { bridgeConfigSchema, createBridge, type Bridge } from "@fleetmesh/bridge";
+import { createLogger, systemChance, systemClock } from "@fleetmesh/core";
+import { createSigningKey } from "@fleetmesh/door";
+import { eventText, RuntimeHarness } from "../integration/runtime-harness.ts";
+import { pulsarPairAddress, type PulsarPairAddress } from "../servers/pulsar-pair.ts";
+import { adminCall, type PulsarAddress } from "../servers/pulsar-server.ts";
+import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
+
+const topic = "vehicle.telemetry";
+const waiting = { timeout: 40_000, interval: 100 };
+const open: { close(): Promise<unknown> }[] = [];
+
+/** A runtime over its region's Pulsar, in a namespace of the test's own. */
+interface Place {
+  readonly server: PulsarAddress;
+  readonly tenant: string;
+}
+
+async function region(
+  { server, tenant }: Place,
+  key: Awaited<ReturnType<typeof createSigningKey>>,
+): Promise<RuntimeHarness> {
+  const { cluster, brokerUrl: serviceUrl, webUrl: adminUrl } = server;
+  const store = { type: "pulsar", serviceUrl, adminUrl, tenant, namespace: "mesh" } as const;
+  const harness = await RuntimeHarness.open({ region: cluster, store }, key);
+  open.push(harness);
+  await vi.waitFor(async () => {
+    expect((await fetch(`${harness.url}/readyz`)).status).toBe(200);
+  }, waiting);
+  return harness;
+}
+
+function configOf({ server, tenant }: Place, harness: { url: string; token: string }): object {
+  const { cluster, webUrl: adminUrl, brokerUrl } = server;
+  return { name: cluster, ...harness, pulsar: { cluster, adminUrl, brokerUrl, tenant } };
+}
+
+const ids = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
+const events = (prefix: string, count: number): string[] =>
+  ids(prefix, count).map((id, at) => eventText(id, { subject: `key-${at % 5}` }));
+
+async function subscribe(harness: RuntimeHarness): Promise<void> {
+  const body = { id: "s", topic, sink: "http://127.0.0.1:9/", protocol: "HTTP" };
+  const response = await harness.request("/v1/subscriptions", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  expect(response.status).toBe(201);
+}
+
+describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of regions over Pulsar", () => {
+  let pair: PulsarPairAddress;
+  beforeAll(async () => {
+    pair = await pulsarPairAddress();
+  });
+  afterAll(async () => pair.close());
+  afterEach(async () => {
+    for (const each of open.splice(0).reverse()) await each.close();
+  });
+
+  async function mesh(settings: object = {}): Promise<{
+    east: RuntimeHarness;
+    west: RuntimeHarness;
+    bridge: Bridge;
+    tenant: string;
+  }> {
+    const tenant = `t-${systemChance.hex64()}`;
+    const key = await createSigningKey("mesh");
+    const places = [pair.east, pair.west].map((server) => ({ server, tenant }));
+    const [east, west] = await Promise.all(places.map((place) => region(place, key)));
+    if (east === undefined || west === undefined) throw new Error("two regions");
+    const regions = await Promise.all(
+      [east, west].map(async (harness, at) =>
+        configOf(places[at] as Place, { url: harness.url, token: await harness.token() }),
+      ),
+    );
+    const config = { regions, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
+    const logger = createLogger({ part: "bridge", level: "silent" });
+    const ports = { clock: systemClock, chance: systemChance, logger };
+    const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
+    await bridge.start();
+    open.push({ close: () => bridge.stop() });
+    return { east, west, bridge, tenant };
+  }
+
+  it("brings what a subscription wants, from the moment it was made, in order, once, with where it entered the mesh", async () => {
+    const { east, west, bridge } = await mesh();
+    await east.publish(topic, ...events("before", 3));
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await subscribe(west);
+    for (let at = 0; at < 10; at += 1) await east.publish(topic, ...events(`wanted-${at}`, 20));
+    const wanted = ids("wanted", 10).flatMap((prefix) => ids(prefix, 20));
+    await vi.waitFor(async () => expect((await west.ids(topic)).length).toBe(200), waiting);
+    expect(await west.ids(topic)).toEqual(wanted);
+    const text = await (await west.request(`/v1/topics/${topic}/events`)).text();
+    expect(text).toContain(`"meshorigin":"cn-east"`);
+    expect(bridge.links()).toMatchObject([
+      { from: "cn-east", to: "cn-west", topic, kind: "pulsar", state: "up", backlog: 0 },
+    ]);
+    const ledger = (await (await west.request("/v1/ledger")).json()) as Record<string, unknown>;
+    expect(ledger).toMatchObject({ difference: 0, topics: [{ topic, replicated: 200 }] });
+    const shown = await bridge.registry.metrics();
+    expect(shown).toMatch(
+      /fleetmesh_replication_lag_seconds\{region="cn-east",to="cn-west",topic="vehicle.telemetry"\} 0\n/,
+    );
+  });
+
+  it("gives every event to both regions once when both publish: nothing comes back", async () => {
+    const both = ["cn-east", "cn-west"];
+    const { east, west } = await mesh({ topics: [{ topic: ">", to: both }] });
+    for (let at = 0; at < 5; at += 1) {
+      await east.publish(topic, ...events(`east-${at}`, 10));
+      await west.publish(topic, ...events(`west-${at}`, 10));
+    }
+    const expected = both
+      .flatMap((name) => ids(name.slice(3), 5))
+      .flatMap((prefix) => ids(prefix, 10));
+    for (const each of [east, west])
+      await vi.waitFor(
+        async () => expect((await each.ids(topic)).sort()).toEqual(expected.sort()),
+        waiting,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    for (const each of [east, west]) {
+      const found = await each.ids(topic);
+      expect(found).toHaveLength(100);
+      for (const side of ["east", "west"])
+        expect(found.filter((id) => id.startsWith(side))).toEqual(
+          ids(side, 5).flatMap((prefix) => ids(prefix, 10)),
+        );
+    }
+  });
+
+  it("corrects what somebody changed in Pulsar, without losing or repeating an event", async () => {
+    const { east, west, bridge, tenant } = await mesh({
+      topics: [{ topic: ">", to: ["cn-west"] }],
+    });
+    await east.publish(topic, ...events("one", 10));
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(ids("one", 10)), waiting);
+    await vi.waitFor(() => expect(bridge.links()).toMatchObject([{ state: "up" }]), waiting);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    await adminCall(pair.east, "DELETE", `persistent/${tenant}/mesh/${topic}/replication`);
+    await east.publish(topic, ...events("two", 10));
+    const all = [...ids("one", 10), ...ids("two", 10)];
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(all), waiting);
+    const drift = await bridge.registry.getSingleMetric("fleetmesh_replication_drift_total")?.get();
+    expect(drift?.values.map(({ value }) => value)).toEqual([1]);
+  });
+
+  it("is withdrawn when the last subscription goes, and misses nothing of what the next one wants", async () => {
+    const { east, west, bridge } = await mesh();
+    await subscribe(west);
+    await east.publish(topic, ...events("one", 10));
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(ids("one", 10)), waiting);
+    await west.request("/v1/subscriptions/s", { method: "DELETE" });
+    await vi.waitFor(() => expect(bridge.links()).toEqual([]), waiting);
+    await east.publish(topic, ...events("two", 10));
+    await subscribe(west);
+    await east.publish(topic, ...events("three", 10));
+    const all = ["one", "two", "three"].flatMap((prefix) => ids(prefix, 10));
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(all), waiting);
+  });
+});
