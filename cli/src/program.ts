@@ -6,6 +6,7 @@ import { addDoctor } from "./command/doctor.ts";
 import { addLedger } from "./command/ledger.ts";
 import { addLint } from "./command/lint.ts";
 import { addPublish } from "./command/publish.ts";
+import { addRegion } from "./command/region.ts";
 import { addRun } from "./command/run.ts";
 import { addSubscribe } from "./command/subscribe.ts";
 import { addSubscription } from "./command/subscription.ts";
@@ -46,6 +47,7 @@ export function createProgram(): Command {
     addTrace,
     addDeadLetter,
     addLedger,
+    addRegion,
   ];
   for (const addCommand of [...add, addDoctor, addLint, addCompletion]) addCommand(program);
   inheritExit(program);

@@ -77,9 +77,12 @@ export const catalogue = {
   PULSAR_FENCED: final("MESH-7005", 409, ["Another process of the mesh holds this in Pulsar", "Stop the other process; it is free as soon as that one's connection is gone."]),
   PULSAR_BUSY: passing("MESH-7006", 503, ["As many bytes are on their way to Pulsar as may be", "Nothing to do: try again as soon as earlier messages are acknowledged."]),
   PULSAR_LIMITED: final("MESH-7009", 501, ["Pulsar's WebSocket API cannot do this", "Give the cluster's pulsar:// or pulsar+ssl:// address; docs/pulsar-binding.md lists what the WebSocket API lacks."]),
+  REGION_EXISTS: final("MESH-7010", 409, ["A region of this name is of the mesh already", "Give --replace to change how it is reached, or choose another name."]),
+  REGION_UNKNOWN: final("MESH-7011", 404, ["No region of this name is of the mesh", "GET /v1/regions of the bridge lists them."]),
   USAGE: final("MESH-8001", 400, ["The command was not understood", "See `mesh help`."]),
   UNREACHABLE: passing("MESH-8002", 503, ["Nothing answers at this address", "Check --url and that the mesh is running: `npm start`."]),
   PORT_TAKEN: final("MESH-8003", 409, ["A port is in use", "Choose another with --port-base, or stop the process that holds it."]),
+  SERVER_MISSING: final("MESH-8004", 424, ["A server that was asked for cannot run on this machine", "Install what is named, or do without it."]),
   INTERNAL: passing("MESH-9001", 500, ["An unexpected failure inside the mesh", "Report it with the log line that carries this code."]),
 } as const satisfies Record<string, CatalogueEntry>;
 
