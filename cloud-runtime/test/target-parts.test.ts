@@ -2,7 +2,7 @@ import { SimulatedClock, seededChance } from "@fleetmesh/core";
 import { describe, expect, it } from "vitest";
 import { assertPublicHost, isPublicAddress } from "../src/target/address-guard.ts";
 import { parseRetryAfter } from "../src/target/retry-after.ts";
-import { TimerWheel, type WheelEntry } from "../src/target/timer-wheel.ts";
+import { Ticks } from "../src/target/ticks.ts";
 import { TraceParent } from "../src/target/trace-parent.ts";
 import { signingKey, webhookSignature } from "../src/target/webhook-signature.ts";
 import { sampleEvent } from "./subscription-samples.ts";
@@ -93,24 +93,34 @@ describe("address guard", () => {
   });
 });
 
-describe("timer wheel", () => {
-  it("expires each entry once, never early and at most two ticks late", async () => {
+describe("ticks", () => {
+  it("last no shorter than a delay and at most two periods longer, and stop when nobody waits", async () => {
     const clock = new SimulatedClock();
-    const wheel = new TimerWheel(clock, 50);
+    const waiting = new Map<number, number>();
     const seen: [number, number][] = [];
-    for (const delayMs of [1, 49, 50, 51, 500, 3_149, 3_200, 3_201, 10_000]) {
-      const entry: WheelEntry = {
-        wheelSlot: undefined,
-        wheelRounds: 0,
-        expire: () => seen.push([delayMs, clock.monotonicMs()]),
-      };
-      wheel.add(entry, delayMs);
-    }
+    const ticks = new Ticks({
+      clock,
+      periodMs: 50,
+      onTick: () => {
+        for (const [delayMs, tick] of [...waiting]) {
+          if (ticks.count < tick) continue;
+          seen.push([delayMs, clock.monotonicMs()]);
+          waiting.delete(delayMs);
+        }
+        return waiting.size > 0;
+      },
+    });
+    for (const delayMs of [1, 49, 50, 51, 500, 3_149, 3_200, 10_000])
+      waiting.set(delayMs, ticks.after(delayMs));
+    ticks.run();
     await clock.advance(20_000);
-    expect(seen).toHaveLength(9);
+    expect(seen).toHaveLength(8);
     for (const [delayMs, atMs] of seen) {
       expect(atMs).toBeGreaterThanOrEqual(delayMs);
       expect(atMs).toBeLessThanOrEqual(delayMs + 100);
     }
+    const { count } = ticks;
+    await clock.advance(1_000);
+    expect(ticks.count).toBe(count);
   });
 });

@@ -50,7 +50,7 @@ export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, "");
 }
 
-export function sinkForbidden(host: string): MeshError {
+function sinkForbidden(host: string): MeshError {
   return new MeshError(
     "SINK_FORBIDDEN",
     `The sink ${host} is or resolves to an address that is not public`,

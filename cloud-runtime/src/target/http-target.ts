@@ -1,26 +1,11 @@
-import { isIP } from "node:net";
-import {
-  encodeStructured,
-  MeshError,
-  type Chance,
-  type Clock,
-  type MeshEvent,
-} from "@fleetmesh/core";
-import { buildConnector, Pool } from "undici";
+import type { Chance, Clock } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
-import {
-  assertPublicHost,
-  hostOf,
-  isPublicAddress,
-  publicLookup,
-  sinkForbidden,
-} from "./address-guard.ts";
-import { PushRequest, type PushOwner } from "./push-request.ts";
+import { assertPublicHost, hostOf, publicLookup } from "./address-guard.ts";
+import { HttpConnection, type ConnectionOwner, type HttpEndpoint } from "./http-connection.ts";
+import { failureOf } from "./push-outcome.ts";
+import { PushWriter } from "./push-writer.ts";
 import type { Delivery, Target } from "./target.ts";
-import { TimerWheel } from "./timer-wheel.ts";
-import { TraceParent } from "./trace-parent.ts";
-import { eventIdentity } from "./webhook-id.ts";
-import { signingKey, webhookSignature } from "./webhook-signature.ts";
+import { Ticks } from "./ticks.ts";
 
 export interface HttpTargetOptions {
   readonly clock: Clock;
@@ -29,34 +14,42 @@ export interface HttpTargetOptions {
   readonly allowPrivateSinks: boolean;
 }
 
-const connectTimeoutMsMax = 10_000;
+const connectTimeoutMs = 10_000;
+const deadlineTickMs = 50;
+const idleTickMs = 1_000;
+/** What most servers keep, where they do not say it; and the longest that is kept. */
+const keepAliveSecondsDefault = 5;
+const keepAliveSecondsMax = 600;
 
-/** Pushes CloudEvents in structured mode over keep-alive connections of its own: a slow sink holds up nobody else's. */
-export class HttpTarget implements Target, PushOwner {
+/**
+ * Pushes CloudEvents in structured mode over keep-alive connections of its own: a slow sink holds up nobody else's. A delivery
+ * has a connection for itself, so the caller's window is the number of connections too.
+ */
+export class HttpTarget implements Target, ConnectionOwner {
   readonly kind = "http";
   readonly #clock: Clock;
-  readonly #wheel: TimerWheel;
-  readonly #trace: TraceParent;
-  readonly #pool: Pool;
-  readonly #path: string;
-  readonly #method: "POST" | "PUT";
-  readonly #headers: readonly string[];
-  readonly #signingKey: Buffer | undefined;
-  readonly #requests = new Set<PushRequest>();
+  readonly #writer: PushWriter;
+  readonly #endpoint: HttpEndpoint;
+  readonly #connections = new Set<HttpConnection>();
+  /** The last one used comes first: what a slack time has no use for grows old and is closed. */
+  readonly #idle: HttpConnection[] = [];
+  readonly #deadlines: Ticks;
+  readonly #idleTicks: Ticks;
   #isStopped = false;
 
   constructor(subscription: Subscription, options: HttpTargetOptions) {
-    const url = new URL(subscription.sink);
-    if (!options.allowPrivateSinks) assertPublicHost(hostOf(url));
-    this.#clock = options.clock;
-    this.#wheel = new TimerWheel(options.clock);
-    this.#trace = new TraceParent(options.chance);
-    this.#path = url.pathname + url.search;
-    this.#method = subscription.protocolsettings["method"] === "PUT" ? "PUT" : "POST";
-    this.#headers = fixedHeaders(subscription);
-    const secret = subscription.delivery.signing?.secret;
-    this.#signingKey = secret === undefined ? undefined : signingKey(secret);
-    this.#pool = openPool(url.origin, subscription, options.allowPrivateSinks);
+    const { clock, allowPrivateSinks } = options;
+    this.#clock = clock;
+    this.#endpoint = endpointOf(subscription, allowPrivateSinks);
+    this.#writer = new PushWriter(subscription, options);
+    this.#deadlines = new Ticks({
+      ...{ clock, periodMs: deadlineTickMs },
+      onTick: () => this.#expire(),
+    });
+    this.#idleTicks = new Ticks({
+      ...{ clock, periodMs: idleTickMs },
+      onTick: () => this.#closeIdle(),
+    });
   }
 
   wallMs(): number {
@@ -64,91 +57,78 @@ export class HttpTarget implements Target, PushOwner {
   }
 
   deliver(delivery: Delivery): void {
-    const request = new PushRequest(this, delivery);
-    this.#requests.add(request);
     if (this.#isStopped) {
-      queueMicrotask(() => request.letGo());
+      queueMicrotask(() => delivery.settle({ kind: "aborted" }));
       return;
     }
-    this.#wheel.add(request, delivery.timeoutMs);
     try {
-      const body = bodyOf(delivery.event);
-      const headers = this.#headersOf(delivery, body);
-      this.#pool.dispatch({ path: this.#path, method: this.#method, headers, body }, request);
+      this.#send(delivery);
     } catch (error) {
-      const failure = error instanceof Error ? error : new Error(String(error));
-      queueMicrotask(() => request.onError(failure));
+      const failure = failureOf(error instanceof Error ? error : new Error(String(error)));
+      queueMicrotask(() => delivery.settle(failure));
     }
   }
 
-  ended(request: PushRequest): void {
-    this.#requests.delete(request);
-    this.#wheel.remove(request);
+  freed(connection: HttpConnection): void {
+    connection.idleSince = this.#idleTicks.count;
+    this.#idle.push(connection);
   }
 
-  async stop(): Promise<void> {
+  closed(connection: HttpConnection): void {
+    this.#connections.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+  }
+
+  stop(): Promise<void> {
     this.#isStopped = true;
-    for (const request of [...this.#requests]) request.letGo();
-    this.#wheel.stop();
-    await this.#pool.destroy();
+    this.#deadlines.stop();
+    this.#idleTicks.stop();
+    for (const connection of [...this.#connections]) connection.letGo();
+    return Promise.resolve();
   }
 
-  #headersOf(delivery: Delivery, body: Buffer): string[] {
-    const { event } = delivery;
-    const { webhookId, traceId } = eventIdentity(event, delivery.subscription);
-    const timestampSeconds = Math.floor(this.#clock.wallMs() / 1_000);
-    const headers = [
-      ...this.#headers,
-      "webhook-id",
-      webhookId,
-      "webhook-timestamp",
-      String(timestampSeconds),
-      "traceparent",
-      this.#trace.next(event, traceId),
-    ];
-    if (this.#signingKey) {
-      const content = { id: webhookId, timestampSeconds, body };
-      headers.push("webhook-signature", webhookSignature(this.#signingKey, content));
+  #send(delivery: Delivery): void {
+    const request = this.#writer.write(delivery);
+    const connection = this.#idle.pop() ?? this.#open();
+    const isWritten = connection.send(delivery, request, {
+      connect: this.#deadlines.after(connectTimeoutMs),
+      answer: this.#deadlines.after(delivery.timeoutMs),
+    });
+    if (!isWritten) this.#writer.keepLast();
+    this.#deadlines.run();
+  }
+
+  #open(): HttpConnection {
+    const connection = new HttpConnection(this, this.#endpoint);
+    this.#connections.add(connection);
+    this.#idleTicks.run();
+    return connection;
+  }
+
+  #expire(): boolean {
+    for (const connection of [...this.#connections]) connection.expire(this.#deadlines.count);
+    return this.#connections.size > this.#idle.length;
+  }
+
+  /** A second before the other side does, so that no request meets a connection that is being closed. */
+  #closeIdle(): boolean {
+    for (const connection of [...this.#idle]) {
+      const seconds = connection.keepAliveSeconds ?? keepAliveSecondsDefault;
+      const ticksMax = Math.min(seconds, keepAliveSecondsMax) - 1;
+      if (this.#idleTicks.count - connection.idleSince >= ticksMax) connection.letGo();
     }
-    if (delivery.isRedriven) headers.push("mesh-redriven", "true");
-    return headers;
+    return this.#connections.size > 0;
   }
 }
 
-function bodyOf(event: MeshEvent): Buffer {
-  const bytes = encodeStructured(event);
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function fixedHeaders(subscription: Subscription): string[] {
-  const headers = ["content-type", "application/cloudevents+json; charset=utf-8"];
-  const custom = subscription.protocolsettings["headers"];
-  for (const [name, value] of Object.entries(custom ?? {})) headers.push(name, String(value));
-  const credential = subscription.sinkcredential;
-  if (credential) headers.push("authorization", authorizationOf(credential));
-  return headers;
-}
-
-function authorizationOf(credential: Readonly<Record<string, string>>): string {
-  if (credential["credentialtype"] === "PLAIN") {
-    const pair = `${credential["identifier"] ?? ""}:${credential["secret"] ?? ""}`;
-    return `Basic ${Buffer.from(pair).toString("base64")}`;
-  }
-  if (credential["credentialtype"] === "ACCESSTOKEN")
-    return `Bearer ${credential["accesstoken"] ?? ""}`;
-  throw new MeshError("SUBSCRIPTION_INVALID", "sinkcredential.credentialtype is not supported");
-}
-
-/** As many connections as the window has places: nothing ever queues inside the client. The wheel owns all timeouts. */
-function openPool(origin: string, subscription: Subscription, allowPrivate: boolean): Pool {
-  const { windowMax, timeoutMs } = subscription.delivery;
-  const timeout = Math.min(connectTimeoutMsMax, timeoutMs);
-  const plain = buildConnector(allowPrivate ? { timeout } : { timeout, lookup: publicLookup });
-  const connect: buildConnector.connector = (options, callback) => {
-    // An address in the URL never meets the resolver, so it is checked here.
-    const isForbidden = isIP(options.hostname) !== 0 && !isPublicAddress(options.hostname);
-    if (isForbidden && !allowPrivate) callback(sinkForbidden(options.hostname), null);
-    else plain(options, callback);
-  };
-  return new Pool(origin, { connections: windowMax, connect, headersTimeout: 0, bodyTimeout: 0 });
+/** The address in a URL is judged here, that of a name when it is looked up. */
+function endpointOf(subscription: Subscription, allowPrivateSinks: boolean): HttpEndpoint {
+  const url = new URL(subscription.sink);
+  const host = hostOf(url);
+  if (!allowPrivateSinks) assertPublicHost(host);
+  const isTls = url.protocol === "https:";
+  const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
+  const lookup = allowPrivateSinks ? undefined : publicLookup;
+  return { isTls, host, port, lookup, session: undefined };
 }

@@ -67,21 +67,21 @@ export function decodeBatch(bytes: Uint8Array, limits: EventLimits): MeshEvent[]
 
 /** The JSON text of one event. The result may share a pooled ArrayBuffer: copy it before a transfer. */
 export function encodeStructured(event: MeshEvent): Uint8Array {
-  const part = partOf(event);
-  const out = Buffer.allocUnsafe(part.byteCount);
-  writePart(out, 0, part);
+  const text = new StructuredText(event);
+  const out = Buffer.allocUnsafe(text.byteCount);
+  text.write(out, 0);
   return out;
 }
 
 /** The JSON batch of the events, in order. */
 export function encodeBatch(events: readonly MeshEvent[]): Uint8Array {
-  const parts = events.map(partOf);
+  const parts = events.map((event) => new StructuredText(event));
   const separators = Math.max(1, parts.length);
   const byteCount = parts.reduce((sum, part) => sum + part.byteCount, 1 + separators);
   const out = Buffer.allocUnsafe(byteCount);
   let at = 1;
   for (const part of parts) {
-    at = writePart(out, at, part);
+    at = part.write(out, at);
     out[at++] = 0x2c;
   }
   out[0] = openBracket;
@@ -186,41 +186,57 @@ function setData(draft: EventDraft, text: Buffer, { start, end }: Span): void {
   draft.dataKind = "text";
 }
 
-/** JSON text up to the data, and the data where they are embedded as they are; a brace closes the event. */
-interface Part {
-  readonly head: string;
-  readonly data: Uint8Array | undefined;
+/** The JSON text of one event, for whoever has memory to write it to. */
+export class StructuredText {
   readonly byteCount: number;
-}
+  /** Up to the data; a brace closes the event. */
+  readonly #head: string;
+  readonly #isAscii: boolean;
+  /** The data where they are embedded as they are. */
+  readonly #data: Uint8Array | undefined;
 
-function partOf(event: MeshEvent): Part {
-  const isEmbedded = event.dataKind === "json" && hasJsonType(event);
-  const data = isEmbedded ? event.data : undefined;
-  const head = attributesText(event) + dataText(event, isEmbedded);
-  return { head, data, byteCount: Buffer.byteLength(head) + (data?.length ?? 0) + 1 };
-}
-
-function writePart(out: Buffer, start: number, part: Part): number {
-  let at = start + out.write(part.head, start);
-  if (part.data !== undefined) {
-    out.set(part.data, at);
-    at += part.data.length;
+  constructor(event: MeshEvent) {
+    const isEmbedded = event.dataKind === "json" && hasJsonType(event);
+    this.#data = isEmbedded ? event.data : undefined;
+    this.#head = attributesText(event) + dataText(event, isEmbedded);
+    const headBytes = Buffer.byteLength(this.#head);
+    this.#isAscii = headBytes === this.#head.length;
+    this.byteCount = headBytes + (this.#data?.length ?? 0) + 1;
   }
-  out[at] = closeBrace;
-  return at + 1;
+
+  /** Writes `byteCount` bytes from `start` on; where they end. */
+  write(out: Buffer, start: number): number {
+    let at = start;
+    // Bytes as they are cost less than a look at each.
+    if (this.#isAscii) at += out.write(this.#head, at, "latin1");
+    else at += out.write(this.#head, at, "utf8");
+    if (this.#data !== undefined) {
+      out.set(this.#data, at);
+      at += this.#data.length;
+    }
+    out[at] = closeBrace;
+    return at + 1;
+  }
 }
 
 function attributesText(event: MeshEvent): string {
   const { id, source, type, subject, time, datacontenttype, dataschema } = event;
-  let text = `{"specversion":"1.0","id":${JSON.stringify(id)},"source":${JSON.stringify(source)}`;
-  text += `,"type":${JSON.stringify(type)}`;
-  if (subject !== undefined) text += `,"subject":${JSON.stringify(subject)}`;
-  if (time !== undefined) text += `,"time":${JSON.stringify(time)}`;
-  if (datacontenttype !== undefined)
-    text += `,"datacontenttype":${JSON.stringify(datacontenttype)}`;
-  if (dataschema !== undefined) text += `,"dataschema":${JSON.stringify(dataschema)}`;
-  for (const [name, value] of event.extensions) text += `,"${name}":${JSON.stringify(value)}`;
+  let text = `{"specversion":"1.0","id":${quoted(id)},"source":${quoted(source)}`;
+  text += `,"type":${quoted(type)}`;
+  if (subject !== undefined) text += `,"subject":${quoted(subject)}`;
+  if (time !== undefined) text += `,"time":${quoted(time)}`;
+  if (datacontenttype !== undefined) text += `,"datacontenttype":${quoted(datacontenttype)}`;
+  if (dataschema !== undefined) text += `,"dataschema":${quoted(dataschema)}`;
+  for (const [name, value] of event.extensions)
+    text += `,"${name}":${typeof value === "string" ? quoted(value) : String(value)}`;
   return text;
+}
+
+/** Nearly all attributes are such: the expression costs a fraction of JSON.stringify. */
+const plainText = /^[ !#-[\]-~]*$/;
+
+function quoted(text: string): string {
+  return plainText.test(text) ? `"${text}"` : JSON.stringify(text);
 }
 
 function hasJsonType(event: MeshEvent): boolean {
