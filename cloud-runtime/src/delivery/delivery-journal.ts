@@ -41,6 +41,7 @@ export class DeliveryJournal {
   #flushing: Promise<void> | undefined;
   #failure: MeshError | undefined;
   #isStopped = false;
+  #isAbandoned = false;
 
   constructor(store: DeliveryStore, clock: Clock, onMayDeliver: () => void) {
     this.#store = store;
@@ -49,7 +50,7 @@ export class DeliveryJournal {
   }
 
   get mayDeliver(): boolean {
-    return !this.#failure && this.#records.length < uncommittedMax;
+    return !this.#isAbandoned && !this.#failure && this.#records.length < uncommittedMax;
   }
 
   get failure(): MeshError | undefined {
@@ -97,6 +98,13 @@ export class DeliveryJournal {
     }
   }
 
+  /** Nothing of it may be written any more: it is about cursors that are another node's by now. */
+  abandon(): void {
+    this.#isStopped = true;
+    this.#isAbandoned = true;
+    this.#timer?.cancel();
+  }
+
   #arm(delayMs: number): void {
     if (this.#isStopped) return;
     this.#timer = this.#clock.setTimer(delayMs, () => {
@@ -120,7 +128,7 @@ export class DeliveryJournal {
   }
 
   async #commit(): Promise<void> {
-    if (!this.#hasWork() && this.#records.length === 0) return;
+    if (this.#isAbandoned || (!this.#hasWork() && this.#records.length === 0)) return;
     const sources = [...this.#dirty];
     const retries = [...this.#retries];
     const commit = this.#snapshot(sources);

@@ -19,10 +19,12 @@ import { createDeliveryMetrics, type DeliveryMetrics } from "./delivery-metrics.
 import { Feed } from "./feed.ts";
 import { ReadTurns } from "./read-turns.ts";
 import { RunnerTelemetry } from "./runner-telemetry.ts";
+import { isSameButState } from "./is-same-but-state.ts";
 import { SubscriptionRunner, type RunnerBounds } from "./subscription-runner.ts";
 import {
   startCursor,
   startsOf,
+  storedTopics,
   totalOf,
   type StartFrom,
   type Starts,
@@ -64,7 +66,7 @@ export class Dispatcher implements Part {
   readonly name = "dispatcher";
   readonly metrics: DeliveryMetrics;
   readonly #options: DispatcherOptions;
-  readonly #journal: DeliveryJournal;
+  #journal: DeliveryJournal;
   readonly #gates: TargetGates;
   readonly #turns = new ReadTurns(readTurnsMax);
   readonly #readers = new Map<string, TopicReader>();
@@ -80,18 +82,19 @@ export class Dispatcher implements Part {
   constructor(options: DispatcherOptions) {
     this.#options = options;
     this.#gates = new TargetGates(options.clock);
-    this.#journal = new DeliveryJournal(options.deliveries, options.clock, () => this.#pumpAll());
+    this.#journal = this.#newJournal();
     this.metrics = createDeliveryMetrics(options.registry, () => this.#collect());
   }
 
   async start(): Promise<void> {
     if (this.#phase !== "new") return;
     const { store, metadata } = this.#options;
-    for (const topic of await this.#storedTopics()) this.#reader(topic);
+    for (const topic of await storedTopics(store)) this.#reader(topic);
     this.#phase = "running";
     this.#unfollow = [
       store.onAppended((topics) => this.#appended(topics)),
       metadata.onChanged(() => this.#reconcile()),
+      this.#options.deliveries.onInterrupted?.(() => this.#startOver()) ?? (() => undefined),
     ];
     this.#reconcile();
     await Promise.all(this.#changes.values());
@@ -156,13 +159,22 @@ export class Dispatcher implements Part {
     await Promise.all(this.#changes.values());
   }
 
-  /** None while the store is not there: it tells of what it has when it is. */
-  async #storedTopics(): Promise<string[]> {
-    try {
-      return await this.#options.store.topics();
-    } catch (error) {
-      if (!MeshError.is(error, "STORE_UNAVAILABLE")) throw error;
-      return [];
+  #newJournal(): DeliveryJournal {
+    const { deliveries, clock } = this.#options;
+    return new DeliveryJournal(deliveries, clock, () => this.#pumpAll());
+  }
+
+  /** Another node has moved the cursors meanwhile: what is in hand may be settled long since. */
+  #startOver(): void {
+    this.#journal.abandon();
+    this.#journal = this.#newJournal();
+    for (const [id, { subscription, runner }] of this.#running) {
+      this.#running.delete(id);
+      void this.#inTurn(id, async () => {
+        await runner.stop(AbortSignal.abort());
+        this.#gates.give(subscription.sink);
+        await this.#bringUp(id);
+      });
     }
   }
 
@@ -241,7 +253,7 @@ export class Dispatcher implements Part {
   async #apply(id: string): Promise<void> {
     const wanted = this.#options.metadata.subscription(id);
     const running = this.#running.get(id);
-    if (running && wanted && isSameBut(running.subscription, wanted)) {
+    if (running && wanted && isSameButState(running.subscription, wanted)) {
       this.#running.set(id, { subscription: wanted, runner: running.runner });
       running.runner.setState(wanted.state);
       return;
@@ -376,11 +388,4 @@ export class Dispatcher implements Part {
       }
     }
   }
-}
-
-/** Only the state differs: no need to let go of what is in hand. */
-function isSameBut(kept: Subscription, wanted: Subscription): boolean {
-  const bare = (one: Subscription): string =>
-    JSON.stringify({ ...one, state: "", stateReason: "", revision: 0 });
-  return bare(kept) === bare(wanted);
 }

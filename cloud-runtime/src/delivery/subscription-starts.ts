@@ -1,4 +1,4 @@
-import { compileTopicPattern } from "@fleetmesh/core";
+import { compileTopicPattern, MeshError } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
 import type { Cursor, DeliveryCounts } from "../store/delivery-store.ts";
 import type { EventStore } from "../store/event-store.ts";
@@ -19,6 +19,16 @@ export function totalOf(counts: DeliveryCounts): number {
 export const noCounts: DeliveryCounts = {
   ...{ delivered: 0, filtered: 0, expired: 0, deadLettered: 0, trimmed: 0, damaged: 0 },
 };
+
+/** None while the store is not there: it tells of what it has when it is. */
+export async function storedTopics(store: EventStore): Promise<string[]> {
+  try {
+    return await store.topics();
+  } catch (error) {
+    if (!MeshError.is(error, "STORE_UNAVAILABLE")) throw error;
+    return [];
+  }
+}
 
 /** Where a subscription begins in each topic that exists now and is not in `known`. */
 export async function startsOf(

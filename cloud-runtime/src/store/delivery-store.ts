@@ -115,6 +115,11 @@ export interface DeliveryStore extends Part {
   /** Takes a dead letter out after it was redriven or discarded; counted apart in the ledger. */
   settleDeadLetters(ids: readonly string[], outcome: "redriven" | "discarded"): Promise<number>;
   records(topic: string, position: Position): Promise<DeliveryRecord[]>;
+  /**
+   * Another node had this store since the caller last read from it: cursors are to be read again, and what was not committed is to
+   * be thrown away. Told before anything can be committed again. A store of one node leaves it out.
+   */
+  onInterrupted?(listener: () => void): () => void;
   /** Dead letters ever taken out, by subscription and outcome: the ledger's other side of `settleDeadLetters`. */
   settledDeadLetters(): Promise<SettledDeadLetters[]>;
 }

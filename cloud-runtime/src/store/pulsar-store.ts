@@ -15,6 +15,7 @@ import { EngineSession } from "./pulsar/engine-session.ts";
 import { PulsarDeliveryStore } from "./pulsar/pulsar-delivery-store.ts";
 import { PulsarEventStore } from "./pulsar/pulsar-event-store.ts";
 import { SettledLetters } from "./pulsar/settled-letters.ts";
+import { Tenure } from "./pulsar/tenure.ts";
 import { retentionDefault, type RetentionOf } from "./shared/retention.ts";
 import { WatchList } from "./shared/watch-list.ts";
 
@@ -50,6 +51,8 @@ export interface PulsarStoreOptions {
   /** Delivery records kept for the trace: default 200,000, 7 days. */
   readonly recordsMax?: number;
   readonly recordMs?: number;
+  /** Written into a log of the store's own state between two compactions. Default 64 MiB. */
+  readonly compactionBytes?: number;
   readonly clock?: Clock;
   readonly chance?: Chance;
   readonly logger?: Logger;
@@ -74,6 +77,7 @@ export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
   };
   const watchers = new WatchList(onFailure);
   const { clock = systemClock, recordsMax = 200_000, recordMs = 7 * dayMs } = options;
+  const tenure = new Tenure();
   const session = new EngineSession({
     name: `mesh-${options.region}`,
     directWindow: 100_000,
@@ -92,8 +96,9 @@ export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
     ...{ clock, logger, watchers },
     bounds: { recordsMax, recordMs },
     settledLetters: new SettledLetters(10_000),
+    ...{ tenure, compactionBytes: options.compactionBytes },
   });
   const events = new PulsarEventStore(session, { clock, watchers });
-  const deliveries = new PulsarDeliveryStore(session);
+  const deliveries = new PulsarDeliveryStore(session, tenure);
   return { events, deliveries, part: session, absence: () => session.absence };
 }

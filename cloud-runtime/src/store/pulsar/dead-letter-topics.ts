@@ -131,26 +131,25 @@ export class DeadLetterTopics {
   }
 
   #openProducer(): Promise<PulsarProducer> {
-    this.#producer ??= this.#makeProducer();
-    return this.#producer;
+    if (this.#producer) return this.#producer;
+    const opening = this.#makeProducer();
+    this.#producer = opening;
+    const forget = (): void => {
+      if (this.#producer === opening) this.#producer = undefined;
+    };
+    opening.then(({ ended }) => void ended.then(forget), forget);
+    return opening;
   }
 
   async #makeProducer(): Promise<PulsarProducer> {
     const { client, admin, name, sendTimeoutMs: timeoutMs } = this.#options;
     const topic = topicOf(this.#segment);
-    try {
-      await admin.ensureTopic(topic, {});
-      const takeOver = client.can.takeOver && !this.#hasHadName;
-      const options = { name, takeOver, bytesInFlightMax, timeoutMs };
-      const producer = await client.producer(topic, options);
-      this.#hasHadName = true;
-      const forget = (): void => (this.#producer = undefined);
-      void producer.ended.then(forget);
-      return producer;
-    } catch (error) {
-      this.#producer = undefined;
-      throw error;
-    }
+    await admin.ensureTopic(topic, {});
+    const takeOver = client.can.takeOver && !this.#hasHadName;
+    const options = { name, takeOver, bytesInFlightMax, timeoutMs };
+    const producer = await client.producer(topic, options);
+    this.#hasHadName = true;
+    return producer;
   }
 }
 

@@ -5,8 +5,12 @@ import { DeliveryState, type DeliveryStateOptions, type LetterPlace } from "./de
 import type { IndexedLetter } from "./letter-chunk.ts";
 import { StateLog } from "./state-log.ts";
 import { retryRange, stopping, unavailable } from "./store-ports.ts";
+import type { Tenure } from "./tenure.ts";
 
-export interface DeliveryLogOptions extends DeadLetterTopicsOptions, DeliveryStateOptions {}
+export interface DeliveryLogOptions extends DeadLetterTopicsOptions, DeliveryStateOptions {
+  readonly tenure: Tenure;
+  readonly compactionBytes: number | undefined;
+}
 
 type Places = ReadonlyMap<DeadLetter, LetterPlace>;
 
@@ -98,7 +102,7 @@ export class DeliveryLog {
     return new Promise((resolve, reject) => {
       if (!this.#opened) throw this.#isClosing() ? stopping() : unavailable("Being read again");
       this.#waiting.push({ letters, apply, resolve, reject });
-      this.#running ??= this.#run().finally(() => (this.#running = undefined));
+      this.#running ??= this.#run();
     });
   }
 
@@ -116,6 +120,8 @@ export class DeliveryLog {
         for (const { reject } of changes) reject(why);
       }
     }
+    // In the same turn as the look at what waits: nobody may be left between the two.
+    this.#running = undefined;
   }
 
   async #write(changes: readonly Change[]): Promise<void> {
@@ -173,6 +179,7 @@ export class DeliveryLog {
       throw error;
     }
     state.finishRestore();
+    this.#options.tenure.opened({ before: log.session - 1, session: log.session });
     if (this.#isClosing()) await log.close();
     return { log, state };
   }

@@ -10,14 +10,18 @@ import type {
 } from "../delivery-store.ts";
 import type { LetterGroup } from "./dead-letter-index.ts";
 import type { EngineSession } from "./engine-session.ts";
+import type { Tenure } from "./tenure.ts";
 
 /** The dispatcher's memory on Pulsar: in topics of its own, beside the events and under the same fence. */
 export class PulsarDeliveryStore implements DeliveryStore {
   readonly name = "delivery store (pulsar)";
   readonly #session: EngineSession;
 
-  constructor(session: EngineSession) {
+  readonly #tenure: Tenure;
+
+  constructor(session: EngineSession, tenure: Tenure) {
     this.#session = session;
+    this.#tenure = tenure;
   }
 
   start(): Promise<void> {
@@ -58,6 +62,10 @@ export class PulsarDeliveryStore implements DeliveryStore {
 
   records(topic: string, position: string): Promise<DeliveryRecord[]> {
     return this.#session.ask(({ deliveries }) => deliveries.state.records.find(topic, position));
+  }
+
+  onInterrupted(listener: () => void): () => void {
+    return this.#tenure.onInterrupted(listener);
   }
 
   settledDeadLetters(): Promise<SettledDeadLetters[]> {

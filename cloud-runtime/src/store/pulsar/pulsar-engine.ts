@@ -26,6 +26,7 @@ import { RegionTopic } from "./region-topic.ts";
 import type { SettledLetters } from "./settled-letters.ts";
 import { StateLog } from "./state-log.ts";
 import { stopping, type StorePorts } from "./store-ports.ts";
+import type { Tenure } from "./tenure.ts";
 import { TopicLog } from "./topic-log.ts";
 import { topicPolicy } from "./topic-policy.ts";
 import type { TopicState } from "./topic-state.ts";
@@ -46,6 +47,8 @@ export interface EngineOptions extends StorePorts {
   readonly watchers: WatchList;
   readonly bounds: RecordBounds;
   readonly settledLetters: SettledLetters;
+  readonly tenure: Tenure;
+  readonly compactionBytes: number | undefined;
 }
 
 const journalRetention: Retention = {

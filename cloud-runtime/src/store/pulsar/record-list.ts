@@ -16,7 +16,7 @@ interface Chunk {
   readonly value: Uint8Array;
 }
 
-const chunkSize = 256;
+const chunkSize = 128;
 
 /**
  * What became of events, for the trace: the newest so many, encoded in chunks (`e`) in memory as in the state log. What a deleted

@@ -8,6 +8,7 @@ import {
   type PulsarProducer,
   type TopicName,
 } from "@fleetmesh/pulsar";
+import { LogCompaction } from "./log-compaction.ts";
 import { LiveWrites } from "./live-writes.ts";
 import { encodeWrite, removal, type StateRecord } from "./state-message.ts";
 import { StateReplay } from "./state-replay.ts";
@@ -24,10 +25,12 @@ export interface StateLogOptions {
   readonly name: string;
   /** The value that a key has now, for writing it again; undefined when it has none. Asked within `write` only. */
   readonly valueOf: (key: string) => Uint8Array | undefined;
+  /** Written between two compactions. Default 64 MiB. */
+  readonly compactionBytes?: number | undefined;
 }
 
 const sessionKey = "!session";
-const compactionBytes = 64 * 1024 * 1024;
+const compactionBytesDefault = 64 * 1024 * 1024;
 const partBytesMax = 512 * 1024;
 const headBytes = 1_024;
 const inFlightBytesMax = 256 * 1024 * 1024;
@@ -43,8 +46,8 @@ const nameWaitMs = 30_000;
  *   fence is left out.
  * - `write` resolves when all its records are durable. After a crash they are there all or none.
  * - A write that failed may be there all the same: who is told of a failure writes those keys again.
- * - The log does not grow beyond about three times its live records: old ones are written again along with new ones, and dead
- *   messages are removed when the broker compacts the topic.
+ * - What a start reads does not grow beyond about three times the live records and what was written since the last compaction: old
+ *   records are written again along with new ones, dead messages are removed, and the broker is told to compact in time.
  *
  * Errors: PULSAR_FENCED (another owner), PULSAR_UNAVAILABLE, PULSAR_DENIED, EVENT_TOO_LARGE (one record beyond a message), STOPPING.
  */
@@ -53,6 +56,7 @@ export class StateLog {
   readonly lost: Promise<Error>;
   readonly #options: StateLogOptions;
   readonly #live = new LiveWrites();
+  readonly #compaction: LogCompaction;
   #lose: (reason: Error) => void = () => undefined;
   #fence: PulsarFence | undefined;
   #producer: Promise<PulsarProducer> | undefined;
@@ -62,6 +66,8 @@ export class StateLog {
 
   constructor(options: StateLogOptions) {
     this.#options = options;
+    const { compactionBytes: bytesMax = compactionBytesDefault } = options;
+    this.#compaction = new LogCompaction({ ...options, bytesMax });
     this.lost = new Promise((resolve) => {
       this.#lose = resolve;
     });
@@ -70,7 +76,7 @@ export class StateLog {
   async open(apply: (record: StateRecord) => void, signal: AbortSignal): Promise<void> {
     const { admin, topic } = this.#options;
     await this.#takeFence();
-    await admin.ensureTopic(topic, { compactionBytes });
+    await admin.ensureTopic(topic, this.#compaction.policy);
     const producer = await this.#openProducer();
     // The end of the log is known by a message of ours behind everything: nobody else can write any more.
     const probe = await producer.send({ payload: Uint8Array.of(1), properties: {}, key: "!probe" });
@@ -78,6 +84,7 @@ export class StateLog {
       if (record.key !== sessionKey) apply(record);
     });
     await this.#replay(replay, probe, AbortSignal.any([signal, this.#closing.signal]));
+    this.#assertWhole(replay);
     this.#session = replay.session + 1;
     // Before anything of this session counts, no message of an older one may count any more.
     await this.write([this.#sessionRecord()]);
@@ -104,14 +111,29 @@ export class StateLog {
     for (const { key, value } of all) if (value === undefined) deleted.add(key);
     const keys = all.map(({ key }) => key);
     this.#live.add(messageKeys, keys, deleted);
+    this.#compaction.written(messages.reduce((sum, { payload }) => sum + payload.length, 0));
     await this.#remove(this.#live.takeDead());
+  }
+
+  /** How often the log was opened, by whomever. */
+  get session(): number {
+    return this.#session;
   }
 
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#compaction.end();
     const producer = await this.#producer?.catch(() => undefined);
     await producer?.close().catch(() => undefined);
     await this.#fence?.release().catch(() => undefined);
+  }
+
+  /** What was let go of after a compaction is there for those only who can read the compacted part. */
+  #assertWhole({ first }: StateReplay): void {
+    if (this.#options.client.can.readCompacted || !first) return;
+    if (first.session === 1 && first.write === 1 && first.index === 0) return;
+    const text = `The beginning of ${this.#options.topic} was compacted: it takes the binary protocol to read it`;
+    throw new MeshError("PULSAR_LIMITED", text);
   }
 
   async #takeFence(): Promise<void> {
@@ -161,6 +183,7 @@ export class StateLog {
         const messages = await reader.next(1_000, signal);
         if (messages.length === 0) throw stopped();
         for (const message of messages) {
+          this.#compaction.written(message.payload.length);
           if (compareMessageIds(message.id, until) < 0) replay.take(message);
           else {
             replay.finish();

@@ -23,6 +23,7 @@ export class StateReplay {
   readonly #apply: (record: StateRecord) => void;
   #incomplete: Incomplete | undefined;
   #session = 0;
+  #first: StatePart | undefined;
 
   constructor(live: LiveWrites, apply: (record: StateRecord) => void) {
     this.#live = live;
@@ -34,9 +35,15 @@ export class StateReplay {
     return this.#session;
   }
 
+  /** The oldest part of a write that the log gave. */
+  get first(): StatePart | undefined {
+    return this.#first;
+  }
+
   take(message: ReceivedMessage): void {
     const part = partOf(message);
     if (!part) return;
+    this.#first ??= part;
     if (part.session < this.#session) {
       this.#live.addDead([messageKey(part)]);
       return;
