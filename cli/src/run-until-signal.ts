@@ -1,7 +1,7 @@
 import { stopDeadlineMsDefault, type Part } from "@fleetmesh/core";
 import { exitCode } from "./exit-code.ts";
 
-/** Starts the part, says so, and stops it on the first SIGINT or SIGTERM. A second signal ends the process at once. */
+/** Starts the part, says so, and stops it on the first SIGINT or SIGTERM, also while it starts. A second signal ends the process at once. */
 export async function runUntilSignal(part: Part, onReady: () => void): Promise<void> {
   const signalled = new Promise<void>((resolve) => {
     let count = 0;
@@ -13,7 +13,13 @@ export async function runUntilSignal(part: Part, onReady: () => void): Promise<v
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
   });
-  await part.start();
+  const starting = part.start();
+  const isUp = await Promise.race([starting.then(() => true), signalled.then(() => false)]);
+  if (!isUp) {
+    starting.catch(() => undefined);
+    await part.stop(AbortSignal.timeout(stopDeadlineMsDefault));
+    process.exit(exitCode.ok);
+  }
   onReady();
   const keepAlive = setInterval(() => undefined, 2 ** 30);
   await signalled;

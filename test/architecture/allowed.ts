@@ -65,6 +65,7 @@ export const ambientExceptions: Exceptions = {
   "core/src/port/clock.ts": "the one place where the system's clock and timers are read",
   "core/src/port/chance.ts": "the one place where the system's randomness is read",
   "cli/src/run-until-signal.ts": "a handle that only keeps the process alive until a signal",
+  "cli/src/dev/pulsar/pulsar-distribution.ts": "where the user's system keeps caches",
   "cli/src/context.ts": "the command's own configuration: the documented MESH_ variables",
 };
 

@@ -47,6 +47,8 @@ export interface ReadyLine {
   readonly panel: string;
   readonly regions: Readonly<Record<string, { readonly http: string; readonly mqtt: string }>>;
   readonly agent: { readonly http: string; readonly mqtt: string; readonly status: string };
+  /** With --pulsar. */
+  readonly pulsar?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly token: string;
 }
 

@@ -18,7 +18,10 @@ test("a server ends with the process that started it, even when that is killed",
   const dir = await mkdtemp(join(tmpdir(), "fleetmesh-server-"));
   onTestFinished(() => rm(dir, { recursive: true, force: true }));
   const module = ts.ModuleKind.ESNext;
-  const source = await readFile(new URL("../servers/server-process.ts", import.meta.url), "utf8");
+  const source = await readFile(
+    new URL("../../cli/src/dev/pulsar/server-process.ts", import.meta.url),
+    "utf8",
+  );
   const { outputText } = ts.transpileModule(source, {
     compilerOptions: { module, target: ts.ScriptTarget.ES2023 },
   });

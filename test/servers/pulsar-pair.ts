@@ -1,5 +1,5 @@
 import { adminCall, PulsarServer, type PulsarAddress } from "./pulsar-server.ts";
-import type { PulsarSettings } from "./pulsar-command.ts";
+import type { PulsarSettings } from "../../cli/src/dev/pulsar/pulsar-command.ts";
 
 export interface PulsarPairOptions {
   readonly settings?: PulsarSettings;

@@ -8,8 +8,8 @@ import {
   writePulsarConfig,
   type PulsarPorts,
   type PulsarSettings,
-} from "./pulsar-command.ts";
-import { ServerProcess } from "./server-process.ts";
+} from "../../cli/src/dev/pulsar/pulsar-command.ts";
+import { ServerProcess } from "../../cli/src/dev/pulsar/server-process.ts";
 import { signToken, type TokenWish } from "./pulsar-token.ts";
 
 export interface PulsarServerOptions {

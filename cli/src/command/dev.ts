@@ -1,4 +1,4 @@
-import { createLogger, logLevels, type LogLevel } from "@fleetmesh/core";
+import { createLogger, logLevels, MeshError, systemClock, type LogLevel } from "@fleetmesh/core";
 import { Option, type Command } from "commander";
 import { outputOf } from "../context.ts";
 import { runUntilSignal } from "../run-until-signal.ts";
@@ -22,6 +22,7 @@ export function addDev(program: Command): void {
       new Option("--rate <events>", "events per second and vehicle").default(1).argParser(Number),
     )
     .option("--regions <names>", "comma-separated", "cn-east,cn-west")
+    .option("--pulsar", "keep events in real local Pulsar clusters: needs Java 17, and Maven once")
     .option("--replay <csv>", "let the vehicles repeat a recorded drive")
     .option("--write-config <dir>", "write the configuration of each process instead, for mesh run")
     .option("--headless", "print the ready line only, not what the subscriber receives")
@@ -31,8 +32,13 @@ export function addDev(program: Command): void {
         .default("warn"),
     )
     .action(async (options: DevOptions & { logLevel: LogLevel }, command: Command) => {
+      // Those processes would find no Pulsar: it is this command's own.
+      if (options.pulsar === true && options.writeConfig !== undefined)
+        throw new MeshError("USAGE", "--write-config does not go with --pulsar");
       const { createDevMesh, devBanner, devReady } = await import("../dev/dev-mesh.ts");
       const { writeDevConfigs } = await import("../dev/write-dev-configs.ts");
+      const { ProgressLine } = await import("../dev/pulsar/progress-line.ts");
+      const progress = new ProgressLine(process.stderr, systemClock);
       const output = outputOf(command);
       const logger = createLogger({ part: "dev", level: options.logLevel });
       const isJson = output.format === "json";
@@ -40,13 +46,15 @@ export function addDev(program: Command): void {
       const print = (line: string): void => {
         if (isReady && options.headless !== true) output.line(line);
       };
-      const mesh = await createDevMesh(options, { logger, print });
+      const tell = progress.show.bind(progress);
+      const mesh = await createDevMesh(options, { logger, print, tell });
       if (options.writeConfig !== undefined) {
         for (const file of await writeDevConfigs(mesh, options.writeConfig)) output.line(file);
         return;
       }
       await runUntilSignal(mesh.part, () => {
         isReady = true;
+        progress.end();
         if (!isJson) output.note(devBanner(mesh));
         output.line(isJson ? devReady(mesh) : "ready");
       });

@@ -5,6 +5,7 @@ import type { PanelConfigInput } from "@fleetmesh/control-panel";
 import type { EdgeAgentConfigInput } from "@fleetmesh/edge-agent";
 import type { DevKeys } from "./dev-keys.ts";
 import { httpUrl, mqttUrl, type DevPlan, type RegionPlan } from "./dev-plan.ts";
+import type { PulsarPlace } from "./pulsar/pulsar-place.ts";
 
 /** The configuration of every process of a dev mesh, as `mesh run` reads it. */
 export interface DevConfigs {
@@ -15,7 +16,12 @@ export interface DevConfigs {
   readonly vehicles: readonly EdgeAgentConfigInput[];
 }
 
-export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
+/** `places`: the regions' Pulsar; empty where SQLite is the store. */
+export function devConfigs(
+  plan: DevPlan,
+  keys: DevKeys,
+  places: readonly PulsarPlace[],
+): DevConfigs {
   const auth = {
     jwks: { keys: [keys.signingKey.publicKey as Record<string, unknown> & { kty: string }] },
   };
@@ -29,6 +35,7 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
     autoCreateTopics: true,
     allowPrivateSinks: true,
     retention: { bytes: 1024 ** 3 },
+    ...storeOf(places.find((place) => place.region === region.name)),
   });
   const regions = plan.regions.map(({ name, httpPort }) => ({ name, url: httpUrl(httpPort) }));
   const uplink = (region: RegionPlan | undefined) => ({
@@ -38,13 +45,7 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
   const adminUrl = httpUrl(plan.agent.adminPort);
   return {
     runtimes: plan.regions.map(runtime),
-    bridge:
-      regions.length < 2
-        ? undefined
-        : {
-            regions: regions.map((region) => ({ ...region, tokenFile })),
-            http: { port: plan.bridgePort },
-          },
+    bridge: regions.length < 2 ? undefined : bridgeOf(plan, places),
     panel: {
       port: plan.panelPort,
       token: keys.token,
@@ -64,5 +65,30 @@ export function devConfigs(plan: DevPlan, keys: DevKeys): DevConfigs {
       dataDir,
       uplink: uplink(region),
     })),
+  };
+}
+
+function storeOf(place: PulsarPlace | undefined): Pick<RuntimeConfigInput, "store"> {
+  if (place === undefined) return {};
+  const { serviceUrl, adminUrl, tenant, namespace } = place;
+  return { store: { type: "pulsar", serviceUrl, adminUrl, tenant, namespace } };
+}
+
+function bridgeOf(plan: DevPlan, places: readonly PulsarPlace[]): BridgeConfigInput {
+  const tokenFile = join(plan.dataDir, "token");
+  const pulsarOf = (name: string): object => {
+    const place = places.find(({ region }) => region === name);
+    if (place === undefined) return {};
+    const { region: cluster, adminUrl, serviceUrl: brokerUrl, tenant, namespace } = place;
+    return { pulsar: { cluster, adminUrl, brokerUrl, tenant, namespace } };
+  };
+  return {
+    regions: plan.regions.map(({ name, httpPort }) => ({
+      ...{ name, url: httpUrl(httpPort), tokenFile },
+      ...pulsarOf(name),
+    })),
+    http: { port: plan.bridgePort },
+    // Somebody sits in front of it and waits.
+    ...(places.length > 0 ? { reconcileMs: 1_000 } : {}),
   };
 }

@@ -18,11 +18,17 @@ import { httpUrl, mqttUrl, planDev, type DevOptions, type DevPlan } from "./dev-
 import { loadDrive } from "./dev-drive.ts";
 import { Printer } from "./printer.ts";
 import { PrinterSubscription } from "./printer-subscription.ts";
+import { LocalClusters } from "./pulsar/local-clusters.ts";
+import type { DownloadStep } from "./pulsar/pulsar-download.ts";
+import { pulsarPlaces, type PulsarPlace } from "./pulsar/pulsar-place.ts";
+import { RegionsReady } from "./regions-ready.ts";
 
 export interface DevPorts {
   readonly logger: Logger;
   /** Where the subscriber prints what it receives. */
   readonly print: (line: string) => void;
+  /** How far a download or a server's start is. */
+  readonly tell: (step: DownloadStep) => void;
 }
 
 export interface DevMesh {
@@ -30,13 +36,15 @@ export interface DevMesh {
   readonly plan: DevPlan;
   readonly token: string;
   readonly configs: DevConfigs;
+  readonly places: readonly PulsarPlace[];
 }
 
 /** Two regions, their bridge, a panel, an edge agent, vehicles and a subscriber in one process, each with state of its own. */
 export async function createDevMesh(options: DevOptions, ports: DevPorts): Promise<DevMesh> {
   const plan = planDev(options);
   const keys = await loadDevKeys(plan.dataDir);
-  const configs = devConfigs(plan, keys);
+  const places = await placesOf(plan);
+  const configs = devConfigs(plan, keys, places);
   const system = { clock: systemClock, chance: systemChance, logger: ports.logger };
   // One process here: its numbers are shown once.
   const [first, ...others] = configs.runtimes.map((config, index) => {
@@ -51,14 +59,23 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
     stop: () => Promise.resolve(),
   };
   const printer = new Printer(plan.printerPort, ports.print);
-  const mesh = new Assembly("mesh", [...(first ? [first] : []), context, printer, ...others]);
+  const clusters = places.length === 0 ? [] : [new LocalClusters(places, { ...system, ...ports })];
+  const runtimes = [...(first ? [first] : []), context, printer, ...others];
+  const mesh = new Assembly("mesh", [...clusters, ...runtimes]);
   if (configs.bridge !== undefined)
     mesh.add(createBridge(bridgeConfigSchema.parse(configs.bridge), system));
   mesh.add(createPanel(panelConfigSchema.parse(configs.panel)));
   mesh.add(createEdgeAgent(edgeAgentConfigSchema.parse(configs.agent), system));
+  mesh.add(new RegionsReady(plan.regions, systemClock));
   mesh.add(new PrinterSubscription(plan, keys.token));
   await addVehicles(mesh, { configs, options, logger: ports.logger });
-  return { part: mesh, plan, token: keys.token, configs };
+  return { part: mesh, plan, token: keys.token, configs, places };
+}
+
+function placesOf({ pulsar, regions }: DevPlan): Promise<PulsarPlace[]> {
+  if (pulsar === undefined) return Promise.resolve([]);
+  const names = regions.map(({ name }) => name);
+  return pulsarPlaces(names, pulsar.dir, pulsar.firstPort);
 }
 
 interface VehicleSetting {
@@ -96,7 +113,7 @@ async function addVehicles(
 }
 
 /** What the ready line says to a program. */
-export function devReady({ plan, token }: DevMesh): Record<string, unknown> {
+export function devReady({ plan, token, places }: DevMesh): Record<string, unknown> {
   const region = ({ name, httpPort, mqttPort }: DevPlan["regions"][number]): [string, unknown] => [
     name,
     { http: httpUrl(httpPort), mqtt: mqttUrl(mqttPort) },
@@ -107,12 +124,16 @@ export function devReady({ plan, token }: DevMesh): Record<string, unknown> {
     panel: httpUrl(plan.panelPort),
     regions: Object.fromEntries(plan.regions.map(region)),
     agent: { http: httpUrl(httpPort), mqtt: mqttUrl(mqttPort), status: httpUrl(adminPort) },
+    ...(places.length > 0 ? { pulsar: Object.fromEntries(places.map(pulsarOf)) } : {}),
     token,
   };
 }
 
+const pulsarOf = ({ region, serviceUrl, adminUrl, tenant, namespace }: PulsarPlace) =>
+  [region, { serviceUrl, adminUrl, tenant, namespace }] as const;
+
 /** What it says to a person. */
-export function devBanner({ plan }: DevMesh): string {
+export function devBanner({ plan, places }: DevMesh): string {
   const regions = plan.regions.map(
     ({ name, httpPort, mqttPort }) =>
       `  ${name.padEnd(12)} ${httpUrl(httpPort)}  ${mqttUrl(mqttPort)}`,
@@ -121,6 +142,7 @@ export function devBanner({ plan }: DevMesh): string {
     "Fleetmesh is running. Ctrl+C stops it; what it holds is kept in " + plan.dataDir,
     `  ${"panel".padEnd(12)} ${httpUrl(plan.panelPort)}`,
     ...regions,
+    ...places.map((place) => `  ${"Pulsar".padEnd(12)} ${place.serviceUrl}  ${place.adminUrl}`),
     `  ${"edge agent".padEnd(12)} ${httpUrl(plan.agent.httpPort)}  ${mqttUrl(plan.agent.mqttPort)}  status ${httpUrl(plan.agent.adminPort)}`,
     `  ${"token".padEnd(12)} ${plan.dataDir}/token`,
   ].join("\n");

@@ -9,6 +9,8 @@ export interface DevOptions {
   readonly regions: string;
   readonly headless?: boolean;
   readonly replay?: string;
+  /** Real local Pulsar clusters instead of SQLite. */
+  readonly pulsar?: boolean;
   /** Write the configuration files there and start nothing. */
   readonly writeConfig?: string;
 }
@@ -29,6 +31,8 @@ export interface DevPlan {
   /** Of the subscriber that prints: fixed, so that a restart finds it where its subscription says. */
   readonly printerPort: number;
   readonly regions: readonly RegionPlan[];
+  /** Of the regions' Pulsar clusters; undefined where SQLite is the store. */
+  readonly pulsar: { readonly dir: string; readonly firstPort: number } | undefined;
   readonly agent: {
     readonly dataDir: string;
     readonly httpPort: number;
@@ -50,6 +54,8 @@ const regionCountMax = 8;
 export function planDev(options: DevOptions): DevPlan {
   const { portBase } = options;
   const dataDir = resolve(options.dataDir);
+  // Each kind of store has agents of its own: what one region's store knows of an agent, the other does not.
+  const stateDir = options.pulsar === true ? join(dataDir, "pulsar") : dataDir;
   const names = options.regions.split(",").map((name) => name.trim());
   const isValid =
     names.every((name) => /^[a-z0-9-]{1,40}$/.test(name)) && new Set(names).size === names.length;
@@ -61,12 +67,12 @@ export function planDev(options: DevOptions): DevPlan {
   }
   const regions = names.map((name, index) => ({
     name,
-    dataDir: join(dataDir, "regions", name),
+    dataDir: join(stateDir, "regions", name),
     httpPort: portBase + 1 + index,
     mqttPort: portBase + 11 + index,
   }));
   const agent = {
-    dataDir: join(dataDir, "agents", "edge-1"),
+    dataDir: join(stateDir, "agents", "edge-1"),
     httpPort: portBase + 20,
     mqttPort: portBase + 21,
     adminPort: portBase + 22,
@@ -74,8 +80,10 @@ export function planDev(options: DevOptions): DevPlan {
   const vehicles = Array.from({ length: options.vehicles }, (_, index) => {
     const agentId = `vehicle-${index + 1}`;
     const region = regions[index % regions.length] as RegionPlan;
-    return { agentId, dataDir: join(dataDir, "agents", agentId), region };
+    return { agentId, dataDir: join(stateDir, "agents", agentId), region };
   });
   const ports = { panelPort: portBase, bridgePort: portBase + 23, printerPort: portBase + 30 };
-  return { dataDir, ...ports, regions, agent, vehicles };
+  const pulsar = { dir: join(stateDir, "clusters"), firstPort: portBase + 40 };
+  const store = { pulsar: options.pulsar === true ? pulsar : undefined };
+  return { dataDir, ...ports, ...store, regions, agent, vehicles };
 }

@@ -15,7 +15,7 @@ const smallSettings: PulsarSettings = {
   bindAddress: "127.0.0.1",
   advertisedAddress: "127.0.0.1",
   // Else the bookie listens on all addresses.
-  listeningInterface: "lo",
+  listeningInterface: process.platform === "darwin" ? "lo0" : "lo",
   // Else it ignores the port it is given; with a port of its own choice a restart could find that port taken.
   allowEphemeralPorts: true,
   webSocketServiceEnabled: true,

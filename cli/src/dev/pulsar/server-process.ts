@@ -21,6 +21,8 @@ export class ServerProcess {
       const child = spawn(given.command, given.args, {
         cwd: given.cwd,
         stdio: ["ignore", log.fd, log.fd],
+        // Out of our process group: Ctrl-C at a terminal must not end it before those who use it.
+        detached: true,
       });
       await new Promise((resolve, reject) => {
         child.once("spawn", resolve);
@@ -49,13 +51,19 @@ export class ServerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Resolves when it is gone; sends SIGKILL if it does not heed the signal in time. */
-  async end(signal: "SIGTERM" | "SIGKILL", graceMs = 20_000): Promise<void> {
+  /** Resolves when it is gone, whoever ended it. */
+  get gone(): Promise<void> {
+    return this.#gone;
+  }
+
+  /** Resolves when it is gone; sends SIGKILL if it does not heed the signal before the last call. */
+  async end(signal: "SIGTERM" | "SIGKILL", lastCall = AbortSignal.timeout(20_000)): Promise<void> {
     if (!this.isAlive) return;
-    const last = setTimeout(() => this.#child.kill("SIGKILL"), graceMs);
-    this.#child.kill(signal);
+    const kill = (): boolean => this.#child.kill("SIGKILL");
+    lastCall.addEventListener("abort", kill, { once: true });
+    this.#child.kill(lastCall.aborted ? "SIGKILL" : signal);
     await this.#gone;
-    clearTimeout(last);
+    lastCall.removeEventListener("abort", kill);
   }
 
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
