@@ -1,11 +1,4 @@
-import {
-  Assembly,
-  structuredBytesMax,
-  type Chance,
-  type Clock,
-  type Logger,
-  type Part,
-} from "@fleetmesh/core";
+import { Assembly, type Chance, type Clock, type Logger, type Part } from "@fleetmesh/core";
 import {
   Admission,
   EventsRoute,
@@ -14,6 +7,7 @@ import {
   HttpServer,
   JwtAuthenticator,
   MqttDoor,
+  mqttLimitsFor,
 } from "@fleetmesh/door";
 import type { FastifyInstance } from "fastify";
 import { Registry } from "prom-client";
@@ -28,6 +22,7 @@ import { StreamRoute } from "./api/stream-route.ts";
 import { registerTopicRoutes } from "./api/topic-routes.ts";
 import { registerTraceRoutes } from "./api/trace-routes.ts";
 import { readKeySet, readTls } from "./config/key-files.ts";
+import { messageLimits } from "./config/message-limits.ts";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { Redrive } from "./delivery/redrive.ts";
@@ -47,8 +42,6 @@ export interface RuntimePorts {
   readonly chance: Chance;
   readonly logger: Logger;
 }
-
-const mqttHeadBytes = 64 * 1024;
 
 /**
  * One region: doors → store → subscriptions, and the reading and management API, all in this process.
@@ -163,6 +156,7 @@ export class Runtime implements Part {
     this.#registerSubscriptions();
     registerAgentRoutes(app, {
       maxEventBytes: limits.maxEventBytes,
+      commandBytesMax: messageLimits(limits).structuredBytes,
       receiverCount: (topic) => this.#mqttDoor.receiverCount(topic),
       publishTo: (topic, payload) => this.#mqttDoor.publishTo(topic, payload),
     });
@@ -217,12 +211,13 @@ export class Runtime implements Part {
 
   #createAgentIngress(): AgentIngress {
     const { limits } = this.#config;
+    const { agentPackedBytes, agentUnpackedBytes } = messageLimits(limits);
     const { events: store, metadata } = this.store;
     const ports = { ...this.#ports, store, metadata, metrics: this.metrics };
     return new AgentIngress(ports, {
       maxEventBytes: limits.maxEventBytes,
-      messageBytesMax: limits.agentMessageBytes,
-      unpackedBytesMax: limits.agentMessageUnpackedBytes,
+      messageBytesMax: agentPackedBytes,
+      unpackedBytesMax: agentUnpackedBytes,
       inFlightBytes: limits.agentInFlightBytes,
     });
   }
@@ -262,7 +257,7 @@ export class Runtime implements Part {
       onFault: (error) => logger.warn({ err: error }, "Acknowledgement not sent."),
     });
     const tls = readTls(mqtt.tls);
-    const largest = Math.max(limits.agentMessageBytes, structuredBytesMax({ maxEventBytes }));
+    const { mqttPacketBytes, structuredBytes } = messageLimits(limits);
     return new MqttDoor({
       ...shared,
       listen: { host: mqtt.host, port: mqtt.port },
@@ -274,7 +269,7 @@ export class Runtime implements Part {
       },
       clock,
       logger,
-      limits: { packetBytesMax: largest + mqttHeadBytes },
+      limits: mqttLimitsFor(structuredBytes, mqttPacketBytes),
     });
   }
 }

@@ -39,6 +39,14 @@ describe("configuration of the edge agent", () => {
     expect(problemsOf(text)).toMatch(/edge\.yaml:6:3: .*did you mean "bytesMax"/);
   });
 
+  it("refuses a buffer that is too small for the events that it allows, and says what to raise", () => {
+    const allowed = `${smallest}maxEventBytes: 12582912\n`;
+    expect(parseConfig(edgeAgentConfigSchema, allowed, "edge.yaml").maxEventBytes).toBe(12_582_912);
+    const problems = problemsOf(`${allowed}buffer:\n  bytesMax: 16777216\n`);
+    expect(problems).toMatch(/buffer\.bytesMax: must be at least 50331648: .*maxEventBytes/);
+    expect(problemsOf(`${smallest}maxEventBytes: 12582913\n`)).toContain("maxEventBytes");
+  });
+
   it("refuses a url that is not MQTT, and a class rule that is no pattern", () => {
     expect(problemsOf(smallest.replace("mqtts", "https"))).toContain("uplink.url");
     const text = `${smallest}classes:\n  - topic: "Vehicle.*"\n    class: bulk\n`;

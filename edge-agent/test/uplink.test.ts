@@ -236,6 +236,16 @@ describe("Uplink", () => {
     expect((await confirmed("normal")).sequence).toBe(10);
   });
 
+  it("gives a single large event the time that it takes on a slow uplink, and no more", async () => {
+    await append("normal", 1, { size: 10_000_000 });
+    region.isTaking = false;
+    await startUplink({ takenTimeoutMs: 3_000 });
+    await clock.advance(145_000);
+    expect(region.connectionCount).toBe(1);
+    await clock.advance(20_000);
+    expect(region.connectionCount).toBe(2);
+  });
+
   it("drains a salvaged buffer under its own epoch beside the current one", async () => {
     const old = await newBuffer();
     await append("normal", 4, { to: old });

@@ -17,6 +17,8 @@ interface PublishOptions {
 type PublishArguments = [data: string | undefined, options: PublishOptions, command: Command];
 
 const batchCountMax = 100;
+/** Any door takes a batch of this size; a line that is larger goes alone. */
+const batchBytesMax = 1024 * 1024;
 
 export function addPublish(program: Command): void {
   program
@@ -53,15 +55,21 @@ async function publishLines(
 ): Promise<number> {
   let accepted = 0;
   let batch: string[] = [];
+  let byteCount = 0;
   let lineNumber = 0;
   const flush = async (): Promise<void> => {
     if (batch.length > 0) accepted += await post(client, topic, batch);
     batch = [];
+    byteCount = 0;
   };
   for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
     lineNumber += 1;
     if (line.trim() === "") continue;
-    batch.push(eventOfLine(line, lineNumber, options));
+    const event = eventOfLine(line, lineNumber, options);
+    const eventBytes = Buffer.byteLength(event);
+    if (byteCount + eventBytes > batchBytesMax) await flush();
+    batch.push(event);
+    byteCount += eventBytes;
     if (batch.length >= batchCountMax) await flush();
   }
   await flush();

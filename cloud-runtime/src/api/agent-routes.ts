@@ -4,6 +4,8 @@ import { assertOperator, principalOf } from "./access.ts";
 
 export interface AgentRoutesPorts {
   readonly maxEventBytes: number;
+  /** Of the whole request. */
+  readonly commandBytesMax: number;
   /** How many connected clients hear this MQTT topic; only an agent may hear its own commands. */
   readonly receiverCount: (topic: string) => number;
   readonly publishTo: (topic: string, payload: Uint8Array) => Promise<void>;
@@ -18,13 +20,13 @@ interface ToAgent {
  * way; what became of it comes back as an event on `mesh.command.result` with the command's id as `causationid`.
  */
 export function registerAgentRoutes(app: FastifyInstance, ports: AgentRoutesPorts): void {
-  const { maxEventBytes, receiverCount, publishTo } = ports;
+  const { maxEventBytes, commandBytesMax: bodyLimit, receiverCount, publishTo } = ports;
   app.addContentTypeParser(
     "application/cloudevents+json",
     { parseAs: "buffer" },
     (_request, body, done) => done(null, body),
   );
-  app.post<ToAgent>("/v1/agents/:agentId/commands", async (request, reply) => {
+  app.post<ToAgent>("/v1/agents/:agentId/commands", { bodyLimit }, async (request, reply) => {
     assertOperator(principalOf(request));
     const { agentId } = request.params;
     const { body } = request;

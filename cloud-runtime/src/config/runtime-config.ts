@@ -1,4 +1,4 @@
-import { logLevels, maxEventBytesDefault, strictObject } from "@fleetmesh/core";
+import { logLevels, maxEventBytesDefault, maxEventBytesMost, strictObject } from "@fleetmesh/core";
 import { z } from "zod";
 import { storeConfigSchema } from "./store-config.ts";
 
@@ -49,9 +49,11 @@ const auth = strictObject({
 const limits = strictObject({
   maxEventBytes: bytes
     .min(65_536)
-    .max(8 * mebibyte)
+    .max(maxEventBytesMost)
     .default(maxEventBytesDefault)
-    .describe("Of one event, as `eventByteSize` counts; the same at every door."),
+    .describe(
+      "Of one event, as `eventByteSize` counts; the same at every door, and at the edge agents. The limits of messages and batches grow with it.",
+    ),
   agentInFlightBytes: bytes
     .default(64 * mebibyte)
     .describe("Received from agents and not yet durable."),
@@ -60,8 +62,8 @@ const limits = strictObject({
     .describe("Received from direct publishers and not yet durable."),
   agentMessageBytes: bytes
     .default(2 * mebibyte)
-    .describe("One message of an agent, packed and unpacked."),
-  agentMessageUnpackedBytes: bytes.default(16 * mebibyte),
+    .describe("One message of an agent as it comes; at least what one event takes."),
+  agentMessageUnpackedBytes: bytes.default(16 * mebibyte).describe("The same unpacked."),
   streamClients: z.int().min(1).default(500),
 });
 

@@ -8,6 +8,8 @@ export interface EventLimits {
 }
 
 export const maxEventBytesDefault = 262_144;
+/** To this an operator may raise it: a page of a region link holds one of them. */
+export const maxEventBytesMost = 12 * 1024 * 1024;
 export const eventLimitsDefault: EventLimits = { maxEventBytes: maxEventBytesDefault };
 
 /**
@@ -33,6 +35,12 @@ function textBytes(text: string): number {
 /** How long the JSON text of one event may be: base64 and escapes take more room than the event itself. */
 export function structuredBytesMax(limits: EventLimits): number {
   return 2 * limits.maxEventBytes + 4096;
+}
+
+/** How long a message of the wire format with one such event may be, and what it unfolds to. */
+export function wireBytesMax(limits: EventLimits): { packed: number; unpacked: number } {
+  const packed = limits.maxEventBytes + 65_536;
+  return { packed, unpacked: 2 * packed };
 }
 
 /** Throws EVENT_TOO_LARGE. */

@@ -14,12 +14,18 @@ import type { DoorKind, Intake } from "../intake.ts";
 import type { DoorMetrics } from "../telemetry/door-metrics.ts";
 import { ByteBudget, type ByteReservation } from "./byte-budget.ts";
 import { sendProblem } from "./problem.ts";
-import { assertDeclaredLength, awaitingContinue, discardBody, readBody } from "./request-body.ts";
+import {
+  assertDeclaredLength,
+  awaitingContinue,
+  discardBody,
+  readBody,
+  type BodyBound,
+} from "./request-body.ts";
 
 export interface HttpDoorLimits {
   /** The size of one event, as `eventByteSize` counts it. */
   readonly maxEventBytes: number;
-  /** The body of one batch. */
+  /** The body of one batch; at least what one event takes. */
   readonly batchBytesMax: number;
   readonly batchEventsMax: number;
   /** Bodies held at one time over all requests, until the intake has them. */
@@ -64,8 +70,10 @@ export class HttpDoor {
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
-    this.#limits = { ...httpDoorLimitsDefault, ...options.limits };
-    this.#eventLimits = { maxEventBytes: this.#limits.maxEventBytes };
+    const limits = { ...httpDoorLimitsDefault, ...options.limits };
+    this.#eventLimits = { maxEventBytes: limits.maxEventBytes };
+    const batchBytesMax = Math.max(limits.batchBytesMax, structuredBytesMax(this.#eventLimits));
+    this.#limits = { ...limits, batchBytesMax };
     this.#kind = options.kind ?? "http";
     options.metrics.serves(this.#kind);
     this.#otherMethods = options.otherMethods ?? [];
@@ -117,11 +125,16 @@ export class HttpDoor {
       admission.recall(token) ??
       (await admission.admit(token, request.socket.remoteAddress ?? "local"));
     const topic = this.#permittedTopic(request, principal);
-    const isBatch = isBatchType(request.headers["content-type"]);
-    const bytesMax = isBatch ? this.#limits.batchBytesMax : structuredBytesMax(this.#eventLimits);
-    assertReadable(request, bytesMax);
-    const body = await readBody(request, response, { bytesMax, reservation });
+    const bound = this.#boundOf(request);
+    assertReadable(request, bound);
+    const body = await readBody(request, response, { ...bound, reservation });
     return this.#submit(request.rawHeaders, body, { topic, principal });
+  }
+
+  #boundOf(request: IncomingMessage): BodyBound {
+    return isBatchType(request.headers["content-type"])
+      ? { bytesMax: this.#limits.batchBytesMax, kind: "BATCH_TOO_LARGE" }
+      : { bytesMax: structuredBytesMax(this.#eventLimits), kind: "EVENT_TOO_LARGE" };
   }
 
   async #submit(
@@ -192,12 +205,12 @@ function isBatchType(contentType: string | undefined): boolean {
   );
 }
 
-function assertReadable(request: IncomingMessage, bytesMax: number): void {
+function assertReadable(request: IncomingMessage, bound: BodyBound): void {
   const encoding = request.headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity") {
     throw new MeshError("CONTENT_TYPE_UNSUPPORTED", "The door reads bodies without encoding only", {
       hint: "Send the body uncompressed, without Content-Encoding.",
     });
   }
-  assertDeclaredLength(request, bytesMax);
+  assertDeclaredLength(request, bound);
 }

@@ -9,18 +9,23 @@ export const awaitingContinue = new WeakSet<IncomingMessage>();
 const discardBytesMax = 16 * 1024 * 1024;
 const discardMsMax = 5_000;
 
-export interface BodyBounds {
+export interface BodyBound {
   readonly bytesMax: number;
+  /** What is too large when the body is. */
+  readonly kind: "EVENT_TOO_LARGE" | "BATCH_TOO_LARGE";
+}
+
+export interface BodyBounds extends BodyBound {
   readonly reservation: ByteReservation;
 }
 
 /** Throws before a byte is read when the declared length is over the bound. What is declared is not reserved: only what came. */
-export function assertDeclaredLength(request: IncomingMessage, bytesMax: number): void {
+export function assertDeclaredLength(request: IncomingMessage, bound: BodyBound): void {
   const declared = request.headers["content-length"];
-  if (declared !== undefined && Number(declared) > bytesMax) throw tooLarge(bytesMax);
+  if (declared !== undefined && Number(declared) > bound.bytesMax) throw tooLarge(bound);
 }
 
-/** The whole body; nothing over the bound is ever held. Throws EVENT_TOO_LARGE, DOOR_BUSY, or REQUEST_INVALID when it ends early. */
+/** The whole body; nothing over the bound is ever held. Throws EVENT_TOO_LARGE or BATCH_TOO_LARGE, DOOR_BUSY, or REQUEST_INVALID when it ends early. */
 export function readBody(
   request: IncomingMessage,
   response: ServerResponse,
@@ -36,7 +41,7 @@ export function readBody(
     const onData = (chunk: Buffer): void => {
       byteCount += chunk.length;
       try {
-        if (byteCount > bounds.bytesMax) throw tooLarge(bounds.bytesMax);
+        if (byteCount > bounds.bytesMax) throw tooLarge(bounds);
         bounds.reservation.growTo(byteCount);
         chunks.push(chunk);
       } catch (error) {
@@ -83,6 +88,6 @@ export function discardBody(request: IncomingMessage, clock: Clock): void {
   request.resume();
 }
 
-function tooLarge(bytesMax: number): MeshError {
-  return new MeshError("EVENT_TOO_LARGE", `The body is larger than ${bytesMax} bytes`);
+function tooLarge({ bytesMax, kind }: BodyBound): MeshError {
+  return new MeshError(kind, `The body is larger than ${bytesMax} bytes`);
 }

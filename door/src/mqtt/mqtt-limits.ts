@@ -37,3 +37,13 @@ export const mqttLimitsDefault: MqttLimits = {
   offlineBytesMax: mebibyte,
   offlineBytesTotalMax: 32 * mebibyte,
 };
+
+/** Limits for packets of such a size in, and for messages with one structured event out. */
+export function mqttLimitsFor(messageBytes: number, packetBytesMax: number): Partial<MqttLimits> {
+  const { outputBytesMax, offlineBytesMax } = mqttLimitsDefault;
+  return {
+    packetBytesMax,
+    outputBytesMax: Math.max(outputBytesMax, 2 * messageBytes),
+    offlineBytesMax: Math.max(offlineBytesMax, messageBytes),
+  };
+}

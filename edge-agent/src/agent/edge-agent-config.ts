@@ -3,6 +3,7 @@ import {
   isTopicPattern,
   logLevels,
   maxEventBytesDefault,
+  maxEventBytesMost,
   strictObject,
 } from "@fleetmesh/core";
 import { z } from "zod";
@@ -11,6 +12,8 @@ import { uplinkLimitsDefault } from "../uplink/uplink-limits.ts";
 
 const mebibyte = 1024 * 1024;
 const dayMs = 24 * 3_600_000;
+/** A buffer in which the largest events do not fit side by side evicts one for each that comes. */
+const eventsHeldMin = 4;
 const path = z.string().min(1);
 const durationMs = z.int().min(1).max(dayMs);
 
@@ -104,7 +107,9 @@ const uplink = strictObject({
     .min(1)
     .max(3_600)
     .default(30)
-    .describe("A half-open connection is found within 1.5 times this."),
+    .describe(
+      "A half-open connection is found within 1.5 times this; at least what an event of `maxEventBytes` takes at 64 KiB/s.",
+    ),
   connectTimeoutMs: durationMs.default(10_000),
   batchBytesMax: z.int().min(1_024).max(mebibyte).default(standard.batchBytesMax),
   batchEventsMax: z.int().min(1).max(10_000).default(standard.batchEventsMax),
@@ -141,9 +146,11 @@ export const edgeAgentConfigSchema = strictObject({
   maxEventBytes: z
     .int()
     .min(65_536)
-    .max(8 * mebibyte)
+    .max(maxEventBytesMost)
     .default(maxEventBytesDefault)
-    .describe("Of one event, the same at every door and in the region."),
+    .describe(
+      "Of one event, the same at every door and in the region. The limits of messages and batches grow with it, and the time after which a silent connection is given up.",
+    ),
   doors: doors.prefault({}).describe("What others may come in by; absent = in-process only."),
   auth: auth.optional(),
   uplink,
@@ -153,23 +160,34 @@ export const edgeAgentConfigSchema = strictObject({
       "The status page, metrics and probes, without a token: keep it on loopback. Absent = none.",
     ),
   logLevel: z.enum(logLevels).default("info"),
-}).superRefine(({ doors: open, auth: keys, uplink: { token, tokenFile } }, context) => {
-  const hasDoor = open.http ?? open.unix ?? open.mqtt;
-  if (hasDoor !== undefined && keys?.jwks === undefined && keys?.jwksFile === undefined) {
-    context.addIssue({
-      code: "custom",
-      path: ["auth"],
-      message: "the doors need keys to check tokens by: auth.jwks or auth.jwksFile",
-    });
-  }
-  if (token !== undefined && tokenFile !== undefined) {
-    context.addIssue({
-      code: "custom",
-      path: ["uplink", "token"],
-      message: "give token or tokenFile, not both",
-    });
-  }
+}).superRefine((config, context) => {
+  for (const [path, message] of contradictions(config))
+    context.addIssue({ code: "custom", path: [...path], message });
 });
+
+interface Checked {
+  readonly doors: z.output<typeof doors>;
+  readonly auth?: z.output<typeof auth> | undefined;
+  readonly uplink: z.output<typeof uplink>;
+  readonly buffer: z.output<typeof buffer>;
+  readonly maxEventBytes: number;
+}
+
+/** What each key allows and all of them together do not. */
+function* contradictions(config: Checked): Generator<[path: readonly string[], message: string]> {
+  const { doors: open, auth: keys, uplink: to, buffer: kept, maxEventBytes } = config;
+  const hasDoor = open.http ?? open.unix ?? open.mqtt;
+  if (hasDoor !== undefined && keys?.jwks === undefined && keys?.jwksFile === undefined)
+    yield [["auth"], "the doors need keys to check tokens by: auth.jwks or auth.jwksFile"];
+  if (to.token !== undefined && to.tokenFile !== undefined)
+    yield [["uplink", "token"], "give token or tokenFile, not both"];
+  const bytesMin = eventsHeldMin * maxEventBytes;
+  if (kept.bytesMax < bytesMin)
+    yield [
+      ["buffer", "bytesMax"],
+      `must be at least ${bytesMin}: room for ${eventsHeldMin} events of maxEventBytes`,
+    ];
+}
 
 export type EdgeAgentConfig = z.output<typeof edgeAgentConfigSchema>;
 export type EdgeAgentConfigInput = z.input<typeof edgeAgentConfigSchema>;

@@ -5,6 +5,7 @@ import {
   catalogue,
   encodeWire,
   MeshError,
+  structuredBytesMax,
   type Chance,
   type Clock,
   type Logger,
@@ -24,6 +25,7 @@ import { EdgeMetrics } from "../status/edge-metrics.ts";
 import type { UplinkLink } from "../uplink/link.ts";
 import { MqttLink } from "../uplink/mqtt-link.ts";
 import { Uplink, type UplinkPorts } from "../uplink/uplink.ts";
+import { slowUplinkBytesPerMs } from "../uplink/uplink-limits.ts";
 import { readTls, readToken } from "./agent-files.ts";
 import { AsideFolder } from "./aside-folder.ts";
 import { CommandDesk } from "./command-desk.ts";
@@ -265,16 +267,19 @@ function createBuffers(
   return new AgentBuffers({ directory, agentId, limits, clock, chance, logger, onRepeated });
 }
 
-function createLink({ agentId, uplink }: EdgeAgentConfig, logger: Logger): UplinkLink {
+function createLink(config: EdgeAgentConfig, logger: Logger): UplinkLink {
+  const { agentId, uplink, maxEventBytes } = config;
+  // No ping gets past an event that is on its way.
+  const longestSeconds = Math.ceil(maxEventBytes / slowUplinkBytesPerMs / 1_000 / 1.5);
   return new MqttLink({
     url: uplink.url,
     agentId,
     username: uplink.username ?? agentId,
     token: () => readToken(uplink),
-    keepaliveSeconds: uplink.keepaliveSeconds,
+    keepaliveSeconds: Math.max(uplink.keepaliveSeconds, longestSeconds),
     connectTimeoutMs: uplink.connectTimeoutMs,
     tls: readTls(uplink),
-    messageBytesMax: 1024 * 1024,
+    messageBytesMax: Math.max(1024 * 1024, structuredBytesMax({ maxEventBytes })),
     logger,
   });
 }

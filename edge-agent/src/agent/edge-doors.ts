@@ -1,4 +1,4 @@
-import { Assembly, type Clock, type Logger, type Part } from "@fleetmesh/core";
+import { Assembly, structuredBytesMax, type Clock, type Logger, type Part } from "@fleetmesh/core";
 import {
   Admission,
   DoorMetrics,
@@ -8,6 +8,7 @@ import {
   HttpServer,
   JwtAuthenticator,
   MqttDoor,
+  mqttLimitsFor,
   type DoorKind,
   type Intake,
   type Principal,
@@ -24,6 +25,7 @@ export interface EdgeDoorsPorts {
 }
 
 const commandsPrefix = "commands/";
+const mqttHeadBytes = 64 * 1024;
 
 /** The agent's doors: HTTP on TCP and on a unix socket, MQTT. All ask for a token; all answer after fsync. */
 export class EdgeDoors implements Part {
@@ -113,9 +115,8 @@ export class EdgeDoors implements Part {
     const { intake, registry, clock, logger } = this.#ports;
     const metrics = DoorMetrics.of(registry);
     const limits = { maxEventBytes: this.#config.maxEventBytes };
+    const structuredBytes = structuredBytesMax(limits);
     const routes = [new EventsRoute({ intake, admission, metrics, limits })];
-    // A structured event in base64 is a third larger than its data.
-    const packetBytesMax = 2 * this.#config.maxEventBytes + 65_536;
     return new MqttDoor({
       listen,
       admission,
@@ -124,7 +125,7 @@ export class EdgeDoors implements Part {
       metrics,
       clock,
       logger,
-      limits: { packetBytesMax },
+      limits: mqttLimitsFor(structuredBytes, structuredBytes + mqttHeadBytes),
     });
   }
 

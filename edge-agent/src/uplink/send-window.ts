@@ -40,9 +40,9 @@ export class SendWindow {
     return Math.min(this.#limitBytes, this.#creditBytes);
   }
 
-  /** When the oldest message still on the way was sent; undefined when none is. */
-  get oldestMs(): number | undefined {
-    for (const sent of this.#inFlight) return sent.sentMs;
+  /** The oldest message still on the way. */
+  get oldest(): InFlight | undefined {
+    for (const sent of this.#inFlight) return sent;
     return undefined;
   }
 

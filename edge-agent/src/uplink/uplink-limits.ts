@@ -33,3 +33,6 @@ export const uplinkLimitsDefault: UplinkLimits = {
   reconnect: { initialMs: 250, maxMs: 30_000 },
   refusedRetry: { initialMs: 2_000, maxMs: 60_000 },
 };
+
+/** A single large event has the time that it takes on an uplink as slow as this: 64 KiB/s. */
+export const slowUplinkBytesPerMs = 65.536;

@@ -20,7 +20,7 @@ import type { LinkConnection } from "./link.ts";
 import { SendWindow, type InFlight } from "./send-window.ts";
 import type { UplinkObserver } from "./uplink-counts.ts";
 import type { UndeliverableEvent } from "./undeliverable-event.ts";
-import type { UplinkLimits } from "./uplink-limits.ts";
+import { slowUplinkBytesPerMs, type UplinkLimits } from "./uplink-limits.ts";
 
 /** How much work to spend on size: a backlog is sent with as little of the gateway's CPU as will do. */
 export type Effort = "fast" | "small";
@@ -320,8 +320,10 @@ export class UplinkSession {
   }
 
   #overdue(nowMs: number): string | undefined {
-    const { takenTimeoutMs, ackTimeoutMs } = this.#options.limits;
-    if (nowMs - (this.window.oldestMs ?? nowMs) > takenTimeoutMs) return "a batch was not taken";
+    const { ackTimeoutMs } = this.#options.limits;
+    const { oldest } = this.window;
+    if (oldest && nowMs - oldest.sentMs > this.#takenTimeoutMs(oldest))
+      return "a batch was not taken";
     const isUnanswered = this.#streams.some(
       ({ greetedMs }) => nowMs - (greetedMs ?? nowMs) > ackTimeoutMs,
     );
@@ -331,6 +333,12 @@ export class UplinkSession {
         return "batches were taken but never confirmed";
     }
     return undefined;
+  }
+
+  /** What is larger than a batch should be is one large event, and has its time: cut off before, it would never arrive. */
+  #takenTimeoutMs({ byteCount }: InFlight): number {
+    const { takenTimeoutMs, batchBytesMax } = this.#options.limits;
+    return takenTimeoutMs + Math.max(0, byteCount - batchBytesMax) / slowUplinkBytesPerMs;
   }
 
   /** An acknowledgement may be lost although its batch was taken: after a while the batch is sent again. */
