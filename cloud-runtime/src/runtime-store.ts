@@ -44,6 +44,8 @@ interface Opening<Type> {
   readonly ports: StorePorts;
 }
 
+/** One such session alone is slow: its server handles one message after another. */
+const webSocketSessions = 4;
 const alwaysThere = { followers: [], absence: () => undefined };
 
 /** Throws CONFIG_INVALID or CONFIG_UNREADABLE. Nothing is connected or written before the parts start. */
@@ -89,6 +91,7 @@ function pulsarStore({ config, store, ports }: Opening<"pulsar">): RuntimeStore 
   const opened = openPulsarStore({
     ...{ client, admin, region: config.region, clock, chance, logger },
     ...{ retention: retentionOf(config, metadata), directWindow: store.directWindow },
+    sessions: client.kind === "websocket" ? webSocketSessions : 1,
     // The doors answer 503 meanwhile, and say why: senders keep what they have.
     opensLater: true,
     eventBytesMax: config.limits.maxEventBytes,

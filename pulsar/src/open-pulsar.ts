@@ -5,6 +5,7 @@ import type { BrokerTls } from "./binary/broker-socket.ts";
 import { BinaryPulsarClient } from "./binary-pulsar-client.ts";
 import { HttpPulsarAdmin } from "./http-pulsar-admin.ts";
 import type { PulsarClient } from "./pulsar-client.ts";
+import { WebSocketPulsarClient } from "./websocket-pulsar-client.ts";
 
 /** Where a cluster is and who we are there, as a configuration says it. */
 export interface PulsarConnection {
@@ -14,7 +15,7 @@ export interface PulsarConnection {
   readonly adminUrl: string;
   readonly tenant: string;
   readonly namespace: string;
-  /** `auto` takes the binary protocol. */
+  /** `auto` takes the binary protocol, and the WebSocket API at `adminUrl` only where there is no `serviceUrl`. */
   readonly client: "auto" | "binary" | "websocket";
   readonly token?: string | undefined;
   /** Read at each connection, so that a token that was renewed counts without a restart. */
@@ -35,17 +36,15 @@ interface PulsarPorts {
 
 /** The client that the configuration asks for. Nothing is connected yet. Throws CONFIG_INVALID or CONFIG_UNREADABLE. */
 export function openPulsarClient(connection: PulsarConnection, ports: PulsarPorts): PulsarClient {
-  const { serviceUrl, client, tenant, namespace, tls } = connection;
-  if (client === "websocket" || serviceUrl === undefined)
+  const { serviceUrl, adminUrl, client, tenant, namespace } = connection;
+  const place = { tenant, namespace, token: tokenOf(connection), tls: readTls(connection.tls) };
+  if (client === "websocket" || (client === "auto" && serviceUrl === undefined))
+    return new WebSocketPulsarClient({ ...place, ...ports, url: socketUrlOf(adminUrl) });
+  if (serviceUrl === undefined)
     throw new MeshError("CONFIG_INVALID", "The binary protocol needs serviceUrl", {
       hint: "Give the brokers' address as serviceUrl: pulsar://host:6650.",
     });
-  const token = tokenOf(connection);
-  return new BinaryPulsarClient({
-    ...{ url: serviceUrl, tenant, namespace, token, ...ports },
-    tls: readTls(tls),
-    compression: "zlib",
-  });
+  return new BinaryPulsarClient({ ...place, ...ports, url: serviceUrl, compression: "zlib" });
 }
 
 /** The same cluster's administration. */
@@ -56,6 +55,12 @@ export function openPulsarAdmin(
   const { adminUrl: url, tenant, namespace, tls } = connection;
   const token = tokenOf(connection);
   return new HttpPulsarAdmin({ url, tenant, namespace, token, ca: readTls(tls)?.ca, clock });
+}
+
+/** A broker has its WebSocket API on its web port. */
+function socketUrlOf(adminUrl: string): string {
+  const urls = adminUrl.split(",").map((url) => url.trim().replace(/^http/, "ws"));
+  return urls.join(",");
 }
 
 function tokenOf({ token, tokenFile }: PulsarConnection): (() => Promise<string>) | undefined {

@@ -24,8 +24,11 @@ describe("a runtime with its store in a real Pulsar", () => {
     for (const each of open.splice(0).reverse()) await each.close();
   });
 
-  const runtimeIn = async (room: PulsarRoom): Promise<RuntimeHarness> => {
-    const region = await RuntimeHarness.open({ store: pulsarStoreConfig(room) });
+  const runtimeIn = async (
+    room: PulsarRoom,
+    client?: "binary" | "websocket",
+  ): Promise<RuntimeHarness> => {
+    const region = await RuntimeHarness.open({ store: pulsarStoreConfig(room, client) });
     open.push(region);
     await until(async () => (await fetch(`${region.url}/readyz`)).ok);
     return region;
@@ -56,38 +59,43 @@ describe("a runtime with its store in a real Pulsar", () => {
     expect((await region.publish(topic, ...texts)).status).toBe(200);
   };
 
-  it("pushes, gives up into dead letters, and goes on after a restart where it was", async (context) => {
-    const region = await runtimeIn(await sharedPulsar(context));
-    const sink = await sinkThat();
-    let isBroken = true;
-    sink.answer = ({ id }, response) =>
-      response.writeHead(isBroken && id === "e5" ? 500 : 200).end();
-    await subscribe(region, sink.url, 2);
-    await publish(region, 1, 50);
-    await until(async () => (await books(region)).subscriptions[0]?.deadLettered === 1);
-    await until(async () => (await books(region)).subscriptions[0]?.delivered === 49);
-    await region.stop();
-    const before = sink.received.length;
-    await region.start();
-    await until(async () => (await fetch(`${region.url}/readyz`)).ok);
-    await publish(region, 51, 50);
-    await until(async () => (await books(region)).subscriptions[0]?.delivered === 99);
-    expect(sink.received.length).toBe(before + 50);
-    const { deadLetters } = await call<{ deadLetters: { event: { id: string } }[] }>(
-      region,
-      "/v1/dead-letters",
-    );
-    expect(deadLetters.map(({ event }) => event.id)).toEqual(["e5"]);
-    isBroken = false;
-    await call(region, "/v1/dead-letters/redrive", { subscription: "s1" });
-    await until(() => sink.ids.filter((id) => id === "e5").length === 3);
-    const listed = () => call<{ deadLetters: unknown[] }>(region, "/v1/dead-letters");
-    await until(async () => (await listed()).deadLetters.length === 0);
-    const ledger = await books(region);
-    expect(ledger).toMatchObject({ difference: 0, topics: [{ topic, stored: 100 }] });
-    expect(ledger.subscriptions[0]).toMatchObject({ pending: 0, difference: 0 });
-    expect(await region.ids(topic)).toHaveLength(100);
-  });
+  it.for(["binary", "websocket"] as const)(
+    "pushes, gives up into dead letters, and goes on after a restart where it was: %s",
+    async (client, context) => {
+      const region = await runtimeIn(await sharedPulsar(context), client);
+      const metrics = await (await fetch(`${region.url}/metrics`)).text();
+      expect(metrics).toContain(`fleetmesh_pulsar_client_info{client="${client}"`);
+      const sink = await sinkThat();
+      let isBroken = true;
+      sink.answer = ({ id }, response) =>
+        response.writeHead(isBroken && id === "e5" ? 500 : 200).end();
+      await subscribe(region, sink.url, 2);
+      await publish(region, 1, 50);
+      await until(async () => (await books(region)).subscriptions[0]?.deadLettered === 1);
+      await until(async () => (await books(region)).subscriptions[0]?.delivered === 49);
+      await region.stop();
+      const before = sink.received.length;
+      await region.start();
+      await until(async () => (await fetch(`${region.url}/readyz`)).ok);
+      await publish(region, 51, 50);
+      await until(async () => (await books(region)).subscriptions[0]?.delivered === 99);
+      expect(sink.received.length).toBe(before + 50);
+      const { deadLetters } = await call<{ deadLetters: { event: { id: string } }[] }>(
+        region,
+        "/v1/dead-letters",
+      );
+      expect(deadLetters.map(({ event }) => event.id)).toEqual(["e5"]);
+      isBroken = false;
+      await call(region, "/v1/dead-letters/redrive", { subscription: "s1" });
+      await until(() => sink.ids.filter((id) => id === "e5").length === 3);
+      const listed = () => call<{ deadLetters: unknown[] }>(region, "/v1/dead-letters");
+      await until(async () => (await listed()).deadLetters.length === 0);
+      const ledger = await books(region);
+      expect(ledger).toMatchObject({ difference: 0, topics: [{ topic, stored: 100 }] });
+      expect(ledger.subscriptions[0]).toMatchObject({ pending: 0, difference: 0 });
+      expect(await region.ids(topic)).toHaveLength(100);
+    },
+  );
 
   it("tells an event's way, its client, and that another node has the store", async (context) => {
     const room = await sharedPulsar(context);
