@@ -85,6 +85,10 @@ export class HttpPulsarAdmin implements PulsarAdmin {
     }
   }
 
+  async replicatedTo(topic: TopicName): Promise<readonly string[]> {
+    return textsOf(await this.#ask(topic, "/replication?applied=true", { method: "GET" }));
+  }
+
   async drift(topic: TopicName, policy: TopicPolicy): Promise<TopicDrift[]> {
     return driftOf(policy, await this.#settings(topic));
   }

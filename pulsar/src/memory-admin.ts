@@ -30,6 +30,11 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
     this.#policies.set(topic, { ...policy, replicateTo });
   }
 
+  async replicatedTo(topic: TopicName): Promise<readonly string[]> {
+    await this.#logOf(topic);
+    return this.#policies.get(topic)?.replicateTo ?? [];
+  }
+
   async drift(topic: TopicName, policy: TopicPolicy): Promise<TopicDrift[]> {
     await this.#logOf(topic);
     const found = this.#policies.get(topic) ?? {};

@@ -33,6 +33,8 @@ export interface PulsarAdmin {
   topics(): Promise<TopicName[]>;
   /** Makes the topic when it is not there. The policy is set, and read back, before this resolves: nothing is published before. */
   ensureTopic(topic: TopicName, policy: TopicPolicy): Promise<void>;
+  /** Clusters that the topic is replicated to now, the own among them, by its own setting or the namespace's. */
+  replicatedTo(topic: TopicName): Promise<readonly string[]>;
   drift(topic: TopicName, policy: TopicPolicy): Promise<TopicDrift[]>;
   deleteTopic(topic: TopicName): Promise<void>;
   /** The last message; undefined when the topic never had one or has none left. */

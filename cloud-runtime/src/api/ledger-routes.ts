@@ -35,12 +35,23 @@ export function registerLedgerRoutes(app: FastifyInstance, ports: LedgerPorts): 
       region: ports.region,
       topics: balanced,
       duplicates: ledger.duplicates,
+      ...replicationOf(ledger, maySee),
       rejected: ledger.rejected,
       gaps: ledger.gaps,
       subscriptions,
       difference: sum(balanced) + sum(subscriptions),
     };
   });
+}
+
+/** What the audit of replication says, by topic and origin region; nothing where brokers do not replicate. */
+function replicationOf(ledger: StoreLedger, maySee: (topic: string) => boolean) {
+  if (!ledger.replication) return {};
+  const seen = Object.entries(ledger.replication).filter(([topic]) => maySee(topic));
+  const replication = seen.flatMap(([topic, regions]) =>
+    Object.entries(regions).map(([region, account]) => ({ topic, region, ...account })),
+  );
+  return { replication, unknownRegions: ledger.unknownRegions ?? 0 };
 }
 
 function balanceOf(counts: StoreLedger["topics"][string]): { readonly difference: number } {

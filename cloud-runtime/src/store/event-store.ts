@@ -123,6 +123,24 @@ export interface RejectedRecord {
   readonly reason: string;
 }
 
+/** What another region's seals say of its events, held against what came. sealed = arrived + repaired + lost + open. */
+export interface ReplicationAccount {
+  /** Events that were for this region, of the ranges that are sealed. */
+  readonly sealed: number;
+  readonly arrived: number;
+  /** Found missing, ever. */
+  readonly missing: number;
+  readonly repaired: number;
+  /** Given up: retention has taken them at their origin, or it does not answer. */
+  readonly lost: number;
+  /** Missing now. */
+  readonly open: number;
+  /** Came, though no seal has them. */
+  readonly extra: number;
+  /** Ranges that came whole with another digest. */
+  readonly differing: number;
+}
+
 export interface StoreLedger {
   readonly topics: Readonly<
     Record<
@@ -147,6 +165,10 @@ export interface StoreLedger {
     readonly direct: number;
     readonly replicated: number;
   };
+  /** By topic and origin region, of a store that others replicate into. */
+  readonly replication?: Readonly<Record<string, Readonly<Record<string, ReplicationAccount>>>>;
+  /** Regions that events named by `meshregions` and that their topics do not go to. */
+  readonly unknownRegions?: number;
   readonly rejected: number;
   readonly gaps: { readonly evicted: number; readonly expired: number; readonly damaged: number };
 }

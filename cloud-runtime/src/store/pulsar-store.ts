@@ -42,6 +42,10 @@ export interface PulsarStoreOptions {
   readonly catchUpReadersMax?: number;
   /** How far the kept state may be behind: what a start reads again. Default 1 s. */
   readonly flushMs?: number;
+  /** How often what this region sent is sealed for the others. Default 1 s. */
+  readonly auditMs?: number;
+  /** How late an event of another region may be before it counts as missing. Default 5 s. */
+  readonly auditGraceMs?: number;
   /** How long a start waits for the cluster and the fence. Default 60 s. */
   readonly startMsMax?: number;
   /** A start does not wait for them: the store refuses until it is open, and tells why by `absence`. */
@@ -88,6 +92,8 @@ export function openPulsarStore(options: PulsarStoreOptions): PulsarStore {
     sessions: 1,
     catchUpReadersMax: 16,
     flushMs: 1_000,
+    auditMs: 1_000,
+    auditGraceMs: 5_000,
     startMsMax: 60_000,
     opensLater: false,
     eventBytesMax: maxEventBytesDefault,

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import { DoorMetrics } from "@fleetmesh/door";
 import type { TopicSpec } from "../metadata/metadata.ts";
 import type { StoreLedger } from "../store/event-store.ts";
+import { addReplicationAuditMetrics } from "./replication-audit-metrics.ts";
 
 /** What the runtime's own parts count in memory: telemetry only, the ledger's numbers come from the store. */
 export interface RuntimeMetrics {
@@ -39,6 +40,7 @@ export function createRuntimeMetrics(options: RuntimeMetricsOptions): RuntimeMet
   if (options.withProcess) collectDefaultMetrics({ register: registry });
   addLedgerMetrics(registry, options.ledger, options.topics);
   addGapMetrics(registry, options.ledger);
+  addReplicationAuditMetrics(registry, options.ledger);
   const at = { registers: [registry] };
   const door = DoorMetrics.of(registry);
   door.knows({

@@ -5,18 +5,46 @@ import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/
 export const region = "cn-east";
 export const topics = ["vehicle.speed", "vehicle.door", "plant.press"] as const;
 
+export interface WorldOptions {
+  readonly region?: string;
+  /** Shared with another region's world. */
+  readonly clock?: SimulatedClock;
+  /** Where all topics go. */
+  readonly clusters?: readonly string[];
+}
+
+/** Of a broker whose topics all go to the same clusters. */
+class ReplicatingAdmin extends MemoryPulsarAdmin {
+  readonly #clusters: readonly string[];
+
+  constructor(broker: MemoryBroker, clusters: readonly string[]) {
+    super(broker);
+    this.#clusters = clusters;
+  }
+
+  override async replicatedTo(topic: string): Promise<readonly string[]> {
+    await super.replicatedTo(topic);
+    return this.#clusters;
+  }
+}
+
 /** The broker that fails, and the node whose store is on it: each life of the node has a client of its own. */
 export class PulsarWorld {
-  readonly clock = new SimulatedClock();
+  readonly clock: SimulatedClock;
   readonly chance: Chance;
   readonly broker: MemoryBroker;
+  readonly #region: string;
+  readonly #clusters: readonly string[];
   #client: MemoryPulsarClient;
   #store: PulsarStore;
   /** Stores of lives that were killed: their objects go on without a process. */
   readonly #dead: Promise<unknown>[] = [];
 
-  constructor(seed: number) {
-    const { clock } = this;
+  constructor(seed: number, of: WorldOptions = {}) {
+    const { clock = new SimulatedClock() } = of;
+    this.clock = clock;
+    this.#region = of.region ?? region;
+    this.#clusters = of.clusters ?? [];
     this.chance = seededChance(seed);
     this.broker = new MemoryBroker({ clock, chance: seededChance(seed + 1), latencyMsMax: 15 });
     this.#client = new MemoryPulsarClient(this.broker);
@@ -79,8 +107,8 @@ export class PulsarWorld {
     const { clock } = this;
     return openPulsarStore({
       client: this.#client,
-      admin: new MemoryPulsarAdmin(this.broker),
-      ...{ region, clock, chance: this.chance, directWindow: 500 },
+      admin: new ReplicatingAdmin(this.broker, this.#clusters),
+      ...{ region: this.#region, clock, chance: this.chance, directWindow: 500 },
       retention: () => ({ retentionMs: 7 * 24 * 3_600_000, retentionBytes: 1e9 }),
       ...{ tailBytesMax: this.is(0.5) ? 20_000 : 1e7, flushMs: 400, sendTimeoutMs: 1_500 },
       ...{ catchUpReadersMax: 3, startMsMax: Infinity, sessions: this.is(0.3) ? 2 : 1 },

@@ -2,15 +2,14 @@ import { eventPrint, type MeshEvent } from "@fleetmesh/core";
 import type { MessageId } from "@fleetmesh/pulsar";
 import type { StoredEvent } from "../event-store.ts";
 import { directIdentity } from "../shared/event-identity.ts";
+import { originExtension } from "../shared/origin-extension.ts";
 import { identityOf, type DirectIdentities, type Identity } from "./direct-identities.ts";
 import type { FoldCounters } from "./fold-counters.ts";
 import type { ForeignSequences } from "./foreign-sequences.ts";
 import type { LinkTable } from "./link-table.ts";
+import { repairedExtension } from "./repaired-event.ts";
 import { streamKey, type StreamTable } from "./stream-table.ts";
 import type { Publisher } from "./topic-state.ts";
-
-/** What an event that was repaired carries for its readers. */
-const repairedExtension = "meshrepaired";
 
 export interface EventJudgeOptions {
   readonly region: string;
@@ -32,6 +31,8 @@ export interface Arrival {
   readonly stored: StoredEvent;
   /** Another cluster's broker brought it. */
   readonly isReplicated: boolean;
+  /** The audit knows by its number that it came before. */
+  readonly isRepeat: boolean;
 }
 
 /**
@@ -54,6 +55,7 @@ export class EventJudge {
   /** Undefined for a copy. */
   publisherOf(arrival: Arrival): Publisher | undefined {
     const { origin } = arrival.stored;
+    if (arrival.isRepeat) return this.#copy("replicated");
     if (origin.region !== this.#options.region) return this.#judgeForeign(arrival);
     // Of this region's own nothing comes from outside but by a loop.
     if (arrival.isReplicated || origin.position !== undefined) return this.#copy("replicated");
@@ -123,8 +125,10 @@ function streamOf({ origin: { agentId, epoch, eventClass } }: StoredEvent): stri
   return streamKey({ agentId, epoch, eventClass });
 }
 
-/** As it was before a repair marked it: its identity is of its content. */
+/** As it was before a repair or the way here marked it: its identity is of its content. */
 function plain(event: MeshEvent): MeshEvent {
-  const extensions = event.extensions.filter(([name]) => name !== repairedExtension);
+  const extensions = event.extensions.filter(
+    ([name]) => name !== repairedExtension && name !== originExtension,
+  );
   return extensions.length === event.extensions.length ? event : { ...event, extensions };
 }

@@ -5,6 +5,7 @@ const kept = z.object({
   duplicates: z.object({ agents: z.number(), direct: z.number(), replicated: z.number() }),
   gaps: z.object({ evicted: z.number(), expired: z.number(), damaged: z.number() }),
   rejected: z.number(),
+  unknownRegions: z.number(),
   /** Numbers of the next items of the store's chunked lists. */
   next: z.object({ identities: z.number(), foreign: z.number(), rejected: z.number() }),
 });
@@ -15,6 +16,7 @@ export class FoldCounters {
   readonly #gaps = { evicted: 0, expired: 0, damaged: 0 };
   readonly #onChanged: () => void;
   #rejected = 0;
+  #unknownRegions = 0;
   #restored = { identities: 0, foreign: 0, rejected: 0 };
 
   constructor(onChanged: () => void) {
@@ -42,9 +44,19 @@ export class FoldCounters {
     this.#onChanged();
   }
 
-  ledger(): Omit<StoreLedger, "topics"> {
+  /** Events named them, and their topics do not go there. */
+  meetUnknownRegions(count: number): void {
+    this.#unknownRegions += count;
+    this.#onChanged();
+  }
+
+  ledger(): Omit<StoreLedger, "topics" | "replication"> & { readonly unknownRegions: number } {
     const { duplicates, gaps } = { duplicates: this.#duplicates, gaps: this.#gaps };
-    return { duplicates: { ...duplicates }, rejected: this.#rejected, gaps: { ...gaps } };
+    const { rejected, unknownRegions } = {
+      rejected: this.#rejected,
+      unknownRegions: this.#unknownRegions,
+    };
+    return { duplicates: { ...duplicates }, rejected, gaps: { ...gaps }, unknownRegions };
   }
 
   encode(next: z.infer<typeof kept>["next"]): Uint8Array {
@@ -57,6 +69,7 @@ export class FoldCounters {
     Object.assign(this.#duplicates, record.duplicates);
     Object.assign(this.#gaps, record.gaps);
     this.#rejected = record.rejected;
+    this.#unknownRegions = record.unknownRegions;
     this.#restored = record.next;
   }
 }

@@ -3,8 +3,11 @@ import type { MessageId, ReceivedMessage } from "@fleetmesh/pulsar";
 import type { StoredEvent, StoreLedger } from "../event-store.ts";
 import { entrySize } from "../shared/entry-size.ts";
 import type { RetentionOf } from "../shared/retention.ts";
+import { askTopic } from "./audit/audit-message.ts";
+import { AuditState } from "./audit/audit-state.ts";
 import { DirectIdentities } from "./direct-identities.ts";
 import { EventJudge } from "./event-judge.ts";
+import { flagged } from "./repaired-event.ts";
 import { FoldCounters } from "./fold-counters.ts";
 import {
   decodeJournal,
@@ -33,8 +36,8 @@ const foreignChunksMax = 65_536;
 
 /**
  * The state of a region's store: what folding its topics and its journal has given. Kept by key in the state log: `s/` streams,
- * `t/ g/ v/` topics with their segments and voids, `d/` direct identities, `l/` links, `r/` places of rejected events, `c` counters;
- * of other regions' events `f/` agents' sequences, `e/` direct identities.
+ * `t/ g/ v/ w/` topics with their segments, voids and what came late, `d/` direct identities, `l/` links, `r/` places of rejected events, `c` counters;
+ * of other regions' events `f/` agents' sequences, `e/` direct identities; `o/ i/` the audit of what went out and came in.
  * Deterministic: whoever folds the same messages of a topic behind the same state gets the same.
  */
 export class FoldState {
@@ -47,6 +50,9 @@ export class FoldState {
   readonly counters: FoldCounters;
   readonly rejected: PlaceList;
   readonly journal: TopicState;
+  /** What regions ask each other for. */
+  readonly asks: TopicState;
+  readonly audit: AuditState;
   readonly #options: FoldOptions;
   readonly #judge: EventJudge;
   readonly #keepers: Readonly<Record<string, Keeper>>;
@@ -63,6 +69,8 @@ export class FoldState {
     this.rejected = new PlaceList((at) => onChanged(`r/${at}`));
     this.counters = new FoldCounters(() => onChanged("c"));
     this.journal = new TopicState(journalTopic, onChanged);
+    this.asks = new TopicState(askTopic, onChanged);
+    this.audit = new AuditState({ region, onChanged });
     const { streams, identities, foreignIdentities, foreignSequences, links, counters } = this;
     this.#judge = new EventJudge({
       ...{ region, streams, identities, foreignIdentities, foreignSequences, links, counters },
@@ -73,6 +81,7 @@ export class FoldState {
 
   topic(name: string): TopicState {
     if (name === journalTopic) return this.journal;
+    if (name === askTopic) return this.asks;
     const topic = this.topics.get(name) ?? new TopicState(name, (key) => this.#dirty.add(key));
     this.topics.set(name, topic);
     return topic;
@@ -81,22 +90,32 @@ export class FoldState {
   /** The event, when the message is one and no repetition. */
   fold(topic: TopicState, message: ReceivedMessage): StoredEvent | undefined {
     const { id, publishedMs } = message;
+    const before = topic.place;
     topic.pass(id);
+    const verdict = this.audit.pass({ topic: topic.topic, message, before });
+    if (verdict === "note") return undefined;
     const stored = storedEventOf(message, topic.topic, this.#options.region);
     if (!stored) {
       topic.skipped += 1;
       return undefined;
     }
+    if (verdict === "own copy") {
+      topic.voids.add(id);
+      return undefined;
+    }
     const isReplicated = message.replicatedFrom !== undefined;
-    const publisher = this.#judge.publisherOf({ id, stored, isReplicated });
+    const publisher = this.#judge.publisherOf({
+      ...{ id, stored, isReplicated, isRepeat: verdict === "repeat" },
+    });
     if (!publisher) {
       topic.repeat(1);
       topic.voids.add(id);
       return undefined;
     }
+    if (verdict === "late") topic.lates.add(id);
     const retention = this.#options.retention(topic.topic);
     topic.add({ id, publishedMs, bytes: entrySize(stored.entry) }, { publisher, retention });
-    return stored;
+    return verdict === "late" ? flagged(stored) : stored;
   }
 
   foldJournal(message: ReceivedMessage): void {
@@ -114,7 +133,8 @@ export class FoldState {
       const { trimmed } = segments;
       topics[name] = { ...counts, stored, trimmed, damaged: 0, readable: stored - trimmed };
     }
-    return { topics, ...this.counters.ledger() };
+    const replication = this.audit.ledger();
+    return { topics, ...this.counters.ledger(), replication };
   }
 
   /** What the state log does not have yet; from now on it counts as written. */
@@ -139,7 +159,7 @@ export class FoldState {
   }
 
   finishRestore(): void {
-    for (const topic of [...this.topics.values(), this.journal]) topic.finishRestore();
+    for (const topic of [...this.topics.values(), this.journal, this.asks]) topic.finishRestore();
     this.identities.finishRestore(this.counters.restored.identities);
     this.foreignIdentities.finishRestore(this.counters.restored.foreign);
     this.rejected.finishRestore(this.counters.restored.rejected);
@@ -203,11 +223,14 @@ export class FoldState {
       ),
       g: chunkKeeper((key) => this.topic(partOf(key, 1)).segments, 2),
       v: chunkKeeper((key) => this.topic(partOf(key, 1)).voids, 2),
+      w: chunkKeeper((key) => this.topic(partOf(key, 1)).lates, 2),
       d: chunkKeeper(() => this.identities, 1),
       e: chunkKeeper(() => this.foreignIdentities, 1),
       f: keyedKeeper(this.foreignSequences),
       r: chunkKeeper(() => this.rejected, 1),
       l: keyedKeeper(links),
+      o: keyedKeeper(this.audit),
+      i: keyedKeeper(this.audit),
       c: keeperOf(counts, (_, value) => counters.restore(value)),
     };
   }

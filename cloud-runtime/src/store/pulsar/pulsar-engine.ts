@@ -10,7 +10,11 @@ import type {
 } from "../event-store.ts";
 import type { Retention, RetentionOf } from "../shared/retention.ts";
 import type { WatchList } from "../shared/watch-list.ts";
+import { aborting } from "./aborting.ts";
 import { AgentStreams } from "./agent-streams.ts";
+import { askTopic } from "./audit/audit-message.ts";
+import { ReplicationAudit, type AuditedTopic } from "./audit/replication-audit.ts";
+import { RunNumbers } from "./audit/run-numbers.ts";
 import { CatchUp } from "./catch-up.ts";
 import { eventMessageBytesMax } from "./dead-letter-topics.ts";
 import { DeliveryLog } from "./delivery-log.ts";
@@ -44,6 +48,9 @@ export interface EngineOptions extends StorePorts {
   readonly sessions: number;
   readonly catchUpReadersMax: number;
   readonly flushMs: number;
+  /** Between two seals of a topic that other regions get. Milliseconds, as the grace for what comes late. */
+  readonly auditMs: number;
+  readonly auditGraceMs: number;
   readonly watchers: WatchList;
   readonly bounds: RecordBounds;
   readonly settledLetters: SettledLetters;
@@ -55,6 +62,7 @@ const journalRetention: Retention = {
   retentionMs: 7 * 24 * 3_600_000,
   retentionBytes: 4 * 1024 ** 3,
 };
+const askRetention: Retention = { retentionMs: 24 * 3_600_000, retentionBytes: 64 * 1024 ** 2 };
 const idleMs = 600_000;
 const indexedIdsMax = 100_000;
 
@@ -73,6 +81,9 @@ export class PulsarEngine {
   readonly #stateLog: StateLog;
   readonly #directs: DirectAppends;
   readonly #journal: TopicLog;
+  readonly #asks: TopicLog;
+  readonly #audit: ReplicationAudit;
+  readonly #audited = new Map<string, AuditedTopic>();
   readonly #writer: LogWriter;
   readonly #budget: TailBudget;
   readonly #catchUp: CatchUp;
@@ -97,6 +108,8 @@ export class PulsarEngine {
     const messageBytesMax = eventMessageBytesMax(client.messageBytesMax);
     this.#writer = new LogWriter({ watchers, logger, messageBytesMax, bytesInHandMax });
     this.#journal = this.#journalLog();
+    this.#asks = this.#askLog();
+    this.#audit = this.#createAudit();
     this.deliveries = new DeliveryLog(options);
     const parts = {
       ...{ region, writer: this.#writer, journal: this.#journal },
@@ -136,12 +149,15 @@ export class PulsarEngine {
     this.state.finishRestore();
     await this.deliveries.open(signal);
     await admin.ensureTopic(journalTopic, topicPolicy(journalRetention));
+    await admin.ensureTopic(askTopic, topicPolicy(askRetention));
     this.#journal.follow();
+    this.#asks.follow();
     await this.refreshTopics();
     await aborting(Promise.all(this.#logs().map((log) => log.foldToEnd())), signal);
     await aborting(Promise.all(this.states().map((state) => this.#missTrimmed(state))), signal);
     this.#isOpen = true;
     this.#schedule();
+    this.#audit.start();
   }
 
   assertOpen(): void {
@@ -208,7 +224,8 @@ export class PulsarEngine {
   async kill(beforeRelease?: () => Promise<void>): Promise<void> {
     this.#isOpen = false;
     this.#timer?.cancel();
-    await Promise.all([...this.#logs().map((log) => log.stop()), this.#catchUp.stop()]);
+    const parts = [this.#audit, ...this.#logs(), this.#catchUp];
+    await Promise.all(parts.map((part) => part.stop()));
     await this.deliveries.close();
     await this.#flushing;
     await beforeRelease?.();
@@ -224,7 +241,7 @@ export class PulsarEngine {
   }
 
   #logs(): TopicLog[] {
-    return [this.#journal, ...[...this.topics.values()].map(({ log }) => log)];
+    return [this.#journal, this.#asks, ...[...this.topics.values()].map(({ log }) => log)];
   }
 
   async #finish(): Promise<void> {
@@ -275,13 +292,20 @@ export class PulsarEngine {
     const found = this.topics.get(name);
     if (found) return found;
     const state = this.state.topic(name);
+    const { clock, region } = this.#options;
+    const numbers = new RunNumbers({
+      ...{ region, outbound: this.state.audit.outbound(name), wallMs: () => clock.wallMs() },
+      onUnknown: (count) => this.state.counters.meetUnknownRegions(count),
+    });
     const log: TopicLog = new TopicLog({
       ...this.#logOptions(state),
       policy: () => topicPolicy(this.#options.retention(name)),
       fold: (messages) => this.#fold(topic, messages),
+      numbers,
+      readRegions: () => this.#audit.readRegions({ log, numbers }),
     });
+    this.#audited.set(name, { log, numbers });
     const tail = new TopicTail(this.#budget, state.lastEvent);
-    const { region } = this.#options;
     const topic = new RegionTopic({ region, log, tail, catchUp: this.#catchUp });
     this.topics.set(name, topic);
     this.search.follow(topic);
@@ -295,6 +319,31 @@ export class PulsarEngine {
       fold: (messages) => {
         for (const message of messages) this.state.foldJournal(message);
       },
+    });
+  }
+
+  #askLog(): TopicLog {
+    const { asks, audit } = this.state;
+    return new TopicLog({
+      ...this.#logOptions(asks),
+      policy: () => topicPolicy(askRetention),
+      fold: (messages) => {
+        for (const message of messages) {
+          asks.pass(message.id);
+          const ask = audit.askOf(message);
+          if (ask) this.#audit.asked(ask);
+        }
+      },
+    });
+  }
+
+  #createAudit(): ReplicationAudit {
+    const { auditMs: sealEveryMs, auditGraceMs: graceMs } = this.#options;
+    return new ReplicationAudit({
+      ...{ ...this.#options, sealEveryMs, graceMs, askLog: this.#asks, catchUp: this.#catchUp },
+      state: this.state.audit,
+      topics: () => this.#audited.values(),
+      topicOf: (name) => this.#audited.get(name),
     });
   }
 
@@ -324,22 +373,5 @@ export class PulsarEngine {
       this.state.counters.duplicate(publishers, count);
       for (const topic of topics) this.state.topic(topic).repeat(1);
     };
-  }
-}
-
-/** The promise, or STOPPING when the signal aborts first. The promise goes on alone. */
-async function aborting<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  let giveUp: () => void = () => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    giveUp = () => reject(stopping());
-    if (signal.aborted) giveUp();
-    else signal.addEventListener("abort", giveUp, { once: true });
-  });
-  aborted.catch(() => undefined);
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    promise.catch(() => undefined);
-    signal.removeEventListener("abort", giveUp);
   }
 }

@@ -11,6 +11,7 @@ import type { CatchUp } from "./catch-up.ts";
 import { EventPage } from "./event-page.ts";
 import { topicStart } from "./message-place.ts";
 import type { Segment } from "./segment-list.ts";
+import { flagged } from "./repaired-event.ts";
 import { storedEventOf } from "./stored-message.ts";
 import type { TopicLog } from "./topic-log.ts";
 import type { TopicState } from "./topic-state.ts";
@@ -93,7 +94,8 @@ export class RegionTopic {
 
   #eventOf(message: ReceivedMessage): StoredEvent | undefined {
     if (this.state.voids.has(message.id)) return undefined;
-    return storedEventOf(message, this.log.topic, this.#options.region);
+    const stored = storedEventOf(message, this.log.topic, this.#options.region);
+    return stored && this.state.lates.has(message.id) ? flagged(stored) : stored;
   }
 
   /** The last event of the segment that was stored before this time. */

@@ -6,6 +6,7 @@ import {
   type ReceivedMessage,
   type TopicPolicy,
 } from "@fleetmesh/pulsar";
+import type { RunNumbers } from "./audit/run-numbers.ts";
 import { topicStart } from "./message-place.ts";
 import { unavailable, within, type StorePorts } from "./store-ports.ts";
 import { TopicFollower } from "./topic-follower.ts";
@@ -24,6 +25,10 @@ export interface TopicLogOptions {
   readonly sendTimeoutMs: number;
   /** Folds in order; called with messages behind the state's place only. */
   readonly fold: (messages: readonly ReceivedMessage[]) => void;
+  /** Of a topic whose events go to other regions. */
+  readonly numbers?: RunNumbers | undefined;
+  /** Resolves when it is known where the topic goes, as far as it can be now. Asked before the first message. */
+  readonly readRegions?: (() => Promise<void>) | undefined;
 }
 
 const reachMsMax = 10_000;
@@ -49,7 +54,11 @@ export class TopicLog {
       new TopicSender({
         ...{ ports, topic, bytesInFlightMax, timeoutMs: sendTimeoutMs },
         name: `${producerName}-${shard}`,
-        ensure: () => this.#ensure(),
+        outbound: () => options.numbers?.begin(shard) ?? ((message) => message),
+        ensure: async () => {
+          await this.#ensure();
+          await options.readRegions?.();
+        },
         foldToEnd: () => this.foldToEnd(),
       });
     this.#senders = Array.from({ length: options.sessions }, (_, shard) => senderOf(shard));
@@ -68,6 +77,12 @@ export class TopicLog {
   async admit(): Promise<void> {
     await this.#options.ports.admin.ensureTopic(this.topic, this.#options.policy());
     this.follow();
+  }
+
+  /** The topic goes to these clusters. */
+  async replicate(clusters: readonly string[]): Promise<void> {
+    const policy = { ...this.#options.policy(), replicateTo: clusters };
+    await this.#options.ports.admin.ensureTopic(this.topic, policy);
   }
 
   /** The topic exists already: its follower may begin. */

@@ -9,6 +9,8 @@ export interface SenderOptions {
   readonly name: string;
   readonly bytesInFlightMax: number;
   readonly timeoutMs: number;
+  /** What becomes of a message on its way; asked for once for each producer. */
+  readonly outbound: () => (message: OutgoingMessage) => OutgoingMessage;
   /** The topic is there, with its retention. */
   readonly ensure: () => Promise<void>;
   /** Resolves when everything that the topic holds now is folded. */
@@ -21,11 +23,15 @@ interface Queued {
   readonly reject: (error: MeshError) => void;
 }
 
+type Outbound = ReturnType<SenderOptions["outbound"]>;
+
 type State =
   | { readonly kind: "closed" }
   | { readonly kind: "opening"; readonly queue: Queued[] }
-  | { readonly kind: "open"; readonly producer: PulsarProducer }
+  | { readonly kind: "open"; readonly producer: PulsarProducer; readonly outbound: Outbound }
   | { readonly kind: "broken"; readonly why: string; readonly recovered: Promise<void> };
+
+type OpenState = Extract<State, { kind: "open" }>;
 
 /**
  * Messages into one topic in the order of the calls. After a send that failed nobody knows what is stored: nothing is taken until
@@ -60,7 +66,7 @@ export class TopicSender {
     this.#lastSentMs = this.#options.ports.clock.monotonicMs();
     switch (this.#state.kind) {
       case "open":
-        return this.#sendOver(this.#state.producer, message);
+        return this.#sendOver(this.#state, message);
       case "broken":
         return Promise.reject(unavailable(this.#state.why));
       case "opening":
@@ -93,10 +99,10 @@ export class TopicSender {
     if (state.kind === "opening") for (const { reject } of state.queue) reject(stopping());
   }
 
-  async #sendOver(producer: PulsarProducer, message: OutgoingMessage): Promise<MessageId> {
+  async #sendOver({ producer, outbound }: OpenState, message: OutgoingMessage): Promise<MessageId> {
     this.#inFlight += 1;
     try {
-      return await producer.send(message);
+      return await producer.send(outbound(message));
     } catch (error) {
       this.#broke(producer, error);
       throw unavailable(`${this.#options.topic} did not take a message`, error);
@@ -111,9 +117,9 @@ export class TopicSender {
     this.#producer().then(
       (producer) => {
         this.#backoff.reset();
-        this.#opened(producer);
+        const state = this.#opened(producer);
         for (const { message, resolve, reject } of queue)
-          this.#sendOver(producer, message).then(resolve, reject);
+          this.#sendOver(state, message).then(resolve, reject);
       },
       (error: unknown) => {
         // Nothing was sent: there is nothing to find out.
@@ -127,14 +133,16 @@ export class TopicSender {
     return queue;
   }
 
-  #opened(producer: PulsarProducer): void {
+  #opened(producer: PulsarProducer): OpenState {
+    const state = { kind: "open", producer, outbound: this.#options.outbound() } as const;
     if (this.#isStopping()) {
       this.#state = { kind: "closed" };
       producer.close().catch(() => undefined);
-      return;
+      return state;
     }
-    this.#state = { kind: "open", producer };
+    this.#state = state;
     void producer.ended.then((reason) => this.#broke(producer, reason));
+    return state;
   }
 
   async #producer(): Promise<PulsarProducer> {

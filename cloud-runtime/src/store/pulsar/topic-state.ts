@@ -23,6 +23,7 @@ const kept = z.object({
   trimmed: z.number(),
   segments: z.number(),
   voids: z.number(),
+  lates: z.number(),
 });
 
 /** What kind of publisher an event counts for. */
@@ -38,6 +39,8 @@ export class TopicState {
    * any place of it.
    */
   readonly voids: PlaceList;
+  /** Events of other regions that came behind later ones: they are given out with the mark of a repair. */
+  readonly lates: PlaceList;
   /** Messages that are no events. */
   skipped = 0;
   readonly #onChanged: (key: string) => void;
@@ -50,6 +53,7 @@ export class TopicState {
     this.#onChanged = onChanged;
     this.segments = new SegmentList((chunk) => onChanged(`g/${topic}/${chunk}`));
     this.voids = new PlaceList((chunk) => onChanged(`v/${topic}/${chunk}`));
+    this.lates = new PlaceList((chunk) => onChanged(`w/${topic}/${chunk}`));
   }
 
   get key(): string {
@@ -112,13 +116,13 @@ export class TopicState {
   }
 
   encode(): Uint8Array {
-    const { counts, skipped, segments, voids } = this;
+    const { counts, skipped, segments, voids, lates } = this;
     const record: z.infer<typeof kept> = {
       place: formatMessageId(this.#place),
       ...{ counts, skipped, lastMs: this.#lastMs, trimmed: segments.trimmed },
       lastEvent: formatMessageId(this.#lastEvent),
       head: formatMessageId(segments.head),
-      ...{ segments: segments.next, voids: voids.next },
+      ...{ segments: segments.next, voids: voids.next, lates: lates.next },
     };
     return Buffer.from(JSON.stringify(record));
   }
@@ -135,15 +139,17 @@ export class TopicState {
   }
 
   finishRestore(): void {
-    const { head, trimmed, segments, voids } = this.#restored ?? noRecord;
+    const { head, trimmed, segments, voids, lates } = this.#restored ?? noRecord;
     this.segments.finishRestore({ head: parseMessageId(head), trimmed, next: segments });
     this.voids.finishRestore(voids);
+    this.lates.finishRestore(lates);
   }
 
   #restored: z.infer<typeof kept> | undefined;
 
   #trimmed(): void {
     this.voids.trimThrough(this.segments.head);
+    this.lates.trimThrough(this.segments.head);
     this.#onChanged(this.key);
   }
 }
@@ -153,4 +159,4 @@ export interface Addition {
   readonly retention: Retention;
 }
 
-const noRecord = { head: formatMessageId(topicStart), trimmed: 0, segments: 0, voids: 0 };
+const noRecord = { head: formatMessageId(topicStart), trimmed: 0, segments: 0, voids: 0, lates: 0 };
