@@ -1,40 +1,13 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { bridgeConfigSchema, createBridge, type Bridge } from "@fleetmesh/bridge";
-import { createLogger, systemChance, systemClock } from "@fleetmesh/core";
-import { createSigningKey } from "@fleetmesh/door";
-import { eventText, RuntimeHarness } from "../integration/runtime-harness.ts";
+import { eventText, type RuntimeHarness } from "../integration/runtime-harness.ts";
 import { pulsarPairAddress, type PulsarPairAddress } from "../servers/pulsar-pair.ts";
-import { adminCall, type PulsarAddress } from "../servers/pulsar-server.ts";
+import { adminCall } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
+import { GeoMeshFixture } from "./geo-mesh-fixture.ts";
 
 const topic = "vehicle.telemetry";
 const waiting = { timeout: 40_000, interval: 100 };
 const open: { close(): Promise<unknown> }[] = [];
-
-/** A runtime over its region's Pulsar, in a namespace of the test's own. */
-interface Place {
-  readonly server: PulsarAddress;
-  readonly tenant: string;
-}
-
-async function region(
-  { server, tenant }: Place,
-  key: Awaited<ReturnType<typeof createSigningKey>>,
-): Promise<RuntimeHarness> {
-  const { cluster, brokerUrl: serviceUrl, webUrl: adminUrl } = server;
-  const store = { type: "pulsar", serviceUrl, adminUrl, tenant, namespace: "mesh" } as const;
-  const harness = await RuntimeHarness.open({ region: cluster, store }, key);
-  open.push(harness);
-  await vi.waitFor(async () => {
-    expect((await fetch(`${harness.url}/readyz`)).status).toBe(200);
-  }, waiting);
-  return harness;
-}
-
-function configOf({ server, tenant }: Place, harness: { url: string; token: string }): object {
-  const { cluster, webUrl: adminUrl, brokerUrl } = server;
-  return { name: cluster, ...harness, pulsar: { cluster, adminUrl, brokerUrl, tenant } };
-}
 
 const ids = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, at) => `${prefix}-${at}`);
@@ -61,29 +34,10 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of regions over Pul
     for (const each of open.splice(0).reverse()) await each.close();
   });
 
-  async function mesh(settings: object = {}): Promise<{
-    east: RuntimeHarness;
-    west: RuntimeHarness;
-    bridge: Bridge;
-    tenant: string;
-  }> {
-    const tenant = `t-${systemChance.hex64()}`;
-    const key = await createSigningKey("mesh");
-    const places = [pair.east, pair.west].map((server) => ({ server, tenant }));
-    const [east, west] = await Promise.all(places.map((place) => region(place, key)));
-    if (east === undefined || west === undefined) throw new Error("two regions");
-    const regions = await Promise.all(
-      [east, west].map(async (harness, at) =>
-        configOf(places[at] as Place, { url: harness.url, token: await harness.token() }),
-      ),
-    );
-    const config = { regions, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
-    const logger = createLogger({ part: "bridge", level: "silent" });
-    const ports = { clock: systemClock, chance: systemChance, logger };
-    const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
-    await bridge.start();
-    open.push({ close: () => bridge.stop() });
-    return { east, west, bridge, tenant };
+  async function mesh(settings: object = {}): Promise<GeoMeshFixture> {
+    const fixture = await GeoMeshFixture.open(pair, settings);
+    open.push(fixture);
+    return fixture;
   }
 
   it("brings what a subscription wants, from the moment it was made, in order, once, with where it entered the mesh", async () => {

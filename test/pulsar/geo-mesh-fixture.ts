@@ -1,0 +1,74 @@
+import { vi } from "vitest";
+import { bridgeConfigSchema, createBridge, type Bridge } from "@fleetmesh/bridge";
+import { createLogger, systemChance, systemClock } from "@fleetmesh/core";
+import { createSigningKey } from "@fleetmesh/door";
+import { RuntimeHarness } from "../integration/runtime-harness.ts";
+import type { PulsarPairAddress } from "../servers/pulsar-pair.ts";
+import type { PulsarAddress } from "../servers/pulsar-server.ts";
+import { pulsarStoreConfig } from "./pulsar-store-config.ts";
+
+/** Two runtimes, each over a Pulsar of its own, in a namespace of their own, and the bridge between them. */
+export class GeoMeshFixture {
+  readonly east: RuntimeHarness;
+  readonly west: RuntimeHarness;
+  readonly bridge: Bridge;
+  readonly tenant: string;
+
+  /** `settings` go into the bridge's configuration. */
+  static async open(pair: PulsarPairAddress, settings: object = {}): Promise<GeoMeshFixture> {
+    const tenant = `t-${systemChance.hex64()}`;
+    const key = await createSigningKey("mesh");
+    const runtimes: RuntimeHarness[] = [];
+    const regions: object[] = [];
+    for (const server of [pair.east, pair.west]) {
+      const runtime = await RuntimeHarness.open(
+        {
+          region: server.cluster,
+          store: pulsarStoreConfig({ server, namespace: `${tenant}/mesh` }),
+        },
+        key,
+      );
+      runtimes.push(runtime);
+      regions.push(regionOf(server, { url: runtime.url, token: await runtime.token() }, tenant));
+    }
+    const [east, west] = runtimes;
+    if (east === undefined || west === undefined) throw new Error("two regions");
+    const config = { regions, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
+    const logger = createLogger({ part: "bridge", level: "silent" });
+    const ports = { clock: systemClock, chance: systemChance, logger };
+    const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
+    await bridge.start();
+    const fixture = new GeoMeshFixture({ east, west, bridge, tenant });
+    await Promise.all([whenReady(east), whenReady(west)]);
+    return fixture;
+  }
+
+  private constructor(of: Pick<GeoMeshFixture, "east" | "west" | "bridge" | "tenant">) {
+    this.east = of.east;
+    this.west = of.west;
+    this.bridge = of.bridge;
+    this.tenant = of.tenant;
+  }
+
+  async close(): Promise<void> {
+    await this.bridge.stop();
+    await Promise.all([this.east.close(), this.west.close()]);
+  }
+}
+
+/** It takes events. */
+export async function whenReady(region: RuntimeHarness): Promise<void> {
+  const look = async (): Promise<void> => {
+    const { ok } = await fetch(`${region.url}/readyz`);
+    if (!ok) throw new Error(`${region.region} is not ready`);
+  };
+  await vi.waitFor(look, { timeout: 120_000, interval: 100 });
+}
+
+function regionOf(
+  { cluster, webUrl: adminUrl, brokerUrl }: PulsarAddress,
+  harness: { readonly url: string; readonly token: string },
+  tenant: string,
+): object {
+  return { name: cluster, ...harness, pulsar: { cluster, adminUrl, brokerUrl, tenant } };
+}
