@@ -5,6 +5,7 @@ export type LinkLabels = "region" | "to" | "topic";
 /** What a bridge counts; `region` is where the events come from. */
 export interface BridgeMetrics {
   readonly forwarded: Counter<LinkLabels>;
+  readonly withheld: Counter<LinkLabels>;
   readonly lag: Gauge<LinkLabels>;
   readonly isUp: Gauge<LinkLabels>;
   readonly auditMissing: Counter<LinkLabels>;
@@ -23,6 +24,11 @@ export function createBridgeMetrics(registry: Registry, observe: () => void): Br
       ...at,
       name: "fleetmesh_replication_forwarded_total",
       help: "Events stored in the other region.",
+    }),
+    withheld: new Counter({
+      ...at,
+      name: "fleetmesh_replication_withheld_total",
+      help: "Events that an embedded link did not bring because they name other regions (meshregions).",
     }),
     lag: new Gauge({
       ...at,

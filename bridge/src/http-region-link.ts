@@ -90,14 +90,15 @@ export class HttpRegionLink implements RegionLink {
   }
 
   async read(request: ReadRequest, signal: AbortSignal): Promise<LinkPage> {
-    const { topic, after, countMax: limit, waitMs } = request;
-    const query = { topic, after, limit, wait: waitMs };
+    const { topic, to, after, countMax: limit, waitMs } = request;
+    const query = { topic, to, after, limit, wait: waitMs };
     const response = await this.#ask({ method: "GET", path: "events", query, waitMs }, signal);
     const bytes = new Uint8Array(await response.body.arrayBuffer());
     const head = (name: string): string => textOf(response.headers[`fleetmesh-${name}`]);
     return {
       bytes,
       count: Number(head("count")),
+      withheld: Number(head("withheld")),
       next: head("next"),
       hasMore: head("more") === "1",
       newestMs: Number(head("newest-ms")),

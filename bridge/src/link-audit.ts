@@ -71,7 +71,7 @@ export class LinkAudit {
     const { from, to, metrics, logger } = this.#ports;
     const { from: origin, to: region, topic } = this.#link;
     const [sent, received] = await Promise.all([
-      from.seal({ topic, origin, after: before.cursor, until: after.cursor }, signal),
+      from.seal({ topic, origin, to: region, after: before.cursor, until: after.cursor }, signal),
       to.seal({ topic, origin, after: before.latest, until: after.latest }, signal),
     ]);
     if (!sent.isWhole || !received.isWhole) return;

@@ -102,7 +102,9 @@ export class LinkTask {
     }
     this.#backoff.reset();
     this.#lagMs = page.hasMore ? Math.max(0, page.nowMs - page.newestMs) : 0;
-    if (page.count > 0) this.#ports.metrics.forwarded.inc(this.#labels, page.count);
+    const { forwarded, withheld } = this.#ports.metrics;
+    if (page.count > 0) forwarded.inc(this.#labels, page.count);
+    if (page.withheld > 0) withheld.inc(this.#labels, page.withheld);
   }
 
   async #rest(error: MeshError): Promise<void> {
@@ -180,8 +182,8 @@ class LinkSession {
 
   async #read(after: Position, waitMs: number, signal: AbortSignal): Promise<LinkPage> {
     const { from, pageEvents, metrics, logger } = this.#ports;
-    const { topic } = this.#link;
-    const request = { topic, after, countMax: pageEvents, waitMs };
+    const { topic, to } = this.#link;
+    const request = { topic, to, after, countMax: pageEvents, waitMs };
     try {
       return await from.read(request, signal);
     } catch (error) {

@@ -21,6 +21,8 @@ export interface RegionState {
 export interface LinkPage {
   readonly bytes: Uint8Array;
   readonly count: number;
+  /** Events that were passed over because they name other regions. */
+  readonly withheld: number;
   readonly next: Position;
   readonly hasMore: boolean;
   /** When the newest of the events was taken, and the time of the answer, by that region's clock. */
@@ -63,6 +65,8 @@ export interface RegionLink {
 
 export interface ReadRequest {
   readonly topic: string;
+  /** The region that they are for. */
+  readonly to: string;
   readonly after: Position;
   readonly countMax: number;
   readonly waitMs: number;
@@ -78,6 +82,8 @@ export interface AppendRequest {
 export interface SealRequest {
   readonly topic: string;
   readonly origin: string;
+  /** At the origin: the region that they are for. */
+  readonly to?: string;
   readonly after: Position;
   readonly until: Position;
 }

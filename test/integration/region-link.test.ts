@@ -176,6 +176,45 @@ describe("the link between two regions", () => {
   });
 });
 
+describe("an event that names its regions", () => {
+  it("goes to those only, and the books of both ends agree", async () => {
+    const [east, west, north] = await regions(["cn-east", "cn-west", "cn-north"]);
+    if (!east || !west || !north) throw new Error("three regions");
+    const to = ["cn-west", "cn-north"];
+    const link = await bridge([east, west, north], { topics: [{ topic: "a", to }] });
+    const sent = ["all", "west", "both", "none"];
+    const named: (string | undefined)[] = [undefined, "cn-west", "cn-north, cn-west", "cn-south"];
+    for (let round = 0; round < 20; round += 1)
+      await east.publish(
+        "a",
+        ...sent.map((id, at) =>
+          eventText(`${id}-${round}`, named[at] ? { meshregions: named[at] } : {}),
+        ),
+      );
+    await east.publish("a", eventText("last"));
+    const kept = (ids: readonly string[], kinds: string[]): string[] =>
+      ids.filter((id) => id === "last" || kinds.includes(id.split("-")[0] ?? ""));
+    const all = await east.ids("a");
+    expect(all).toHaveLength(81);
+    for (const [region, kinds] of [
+      [west, ["all", "west", "both"]],
+      [north, ["all", "both"]],
+    ] as const)
+      await vi.waitFor(
+        async () => expect(await region.ids("a")).toEqual(kept(all, [...kinds])),
+        waiting,
+      );
+    await vi.waitFor(async () => expect(await checked(link)).toBeGreaterThan(0), waiting);
+    expect(await missing(link)).toBe(0);
+    const withheld = await link.registry
+      .getSingleMetric("fleetmesh_replication_withheld_total")
+      ?.get();
+    expect(withheld?.values.map(({ value }) => value).sort()).toEqual([20, 40]);
+    const ledger = (await (await west.request("/v1/ledger")).json()) as Record<string, unknown>;
+    expect(ledger).toMatchObject({ difference: 0, topics: [{ replicated: 61 }] });
+  });
+});
+
 describe("three regions linked to each other", () => {
   it("give every event to every region once: nothing travels in a circle", async () => {
     const names = ["cn-east", "cn-west", "cn-north"];

@@ -1,9 +1,12 @@
 import type { Clock } from "@fleetmesh/core";
 import type { EventStore, Position, StoredEvent } from "../store/event-store.ts";
+import { isMeantFor } from "./meant-for.ts";
 import type { TopicWatch } from "./topic-watch.ts";
 
 export interface LinkPage {
   readonly events: readonly StoredEvent[];
+  /** Events of here that were passed over because they name other regions. */
+  readonly withheld: number;
   readonly next: Position;
   /** More is stored already: read again at once. */
   readonly hasMore: boolean;
@@ -11,6 +14,8 @@ export interface LinkPage {
 
 export interface LinkRead {
   readonly topic: string;
+  /** The region that reads; without it, events that name their regions stay here. */
+  readonly to: string | undefined;
   readonly after: Position;
   readonly countMax: number;
   readonly waitMs: number;
@@ -23,7 +28,7 @@ const pageBytesMax = 2 * 1024 * 1024;
 const foreignPageCountMax = 50;
 
 /**
- * What other regions may take from here: only events that entered the mesh here. With every region linked to every other
+ * What other regions may take from here: only events that entered the mesh here, and of those that name regions only theirs. With every region linked to every other
  * and nobody passing on what came over a link, no event can travel in a circle or arrive on two ways.
  */
 export class LinkReader {
@@ -40,25 +45,29 @@ export class LinkReader {
   }
 
   async read(request: LinkRead): Promise<LinkPage> {
-    const { topic, countMax, waitMs, signal } = request;
+    const { topic, to, countMax, waitMs, signal } = request;
     const untilMs = this.#clock.monotonicMs() + waitMs;
     let position = request.after;
+    let withheld = 0;
     for (let passed = 0; passed < foreignPageCountMax;) {
       const growth = this.#watch.growthOf(topic);
       const page = await this.#store.read(topic, position, { countMax, bytesMax: pageBytesMax });
-      const events = page.events.filter(({ origin }) => origin.region === this.#region);
+      const own = page.events.filter(({ origin }) => origin.region === this.#region);
+      const events = own.filter(({ entry }) => isMeantFor(entry.event, to));
+      withheld += own.length - events.length;
       position = page.next;
       if (events.length > 0)
-        return { events, next: position, hasMore: await this.#hasMore(topic, position) };
+        return { events, withheld, next: position, hasMore: await this.#hasMore(topic, position) };
       if (page.events.length > 0 || page.damaged) {
         passed += 1;
         continue;
       }
       const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs <= 0 || signal.aborted) return { events: [], next: position, hasMore: false };
+      if (leftMs <= 0 || signal.aborted)
+        return { events: [], withheld, next: position, hasMore: false };
       await this.#watch.changed(topic, growth, { ms: leftMs, signal });
     }
-    return { events: [], next: position, hasMore: true };
+    return { events: [], withheld, next: position, hasMore: true };
   }
 
   async #hasMore(topic: string, position: Position): Promise<boolean> {

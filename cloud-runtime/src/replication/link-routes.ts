@@ -30,6 +30,7 @@ const waitMs = z.coerce.number().int().min(0).max(60_000).default(0);
 const stateQuery = z.object({ known: z.string().max(100).optional(), wait: waitMs });
 const eventsQuery = z.object({
   topic: name,
+  to: name.optional(),
   after: position,
   limit: z.coerce.number().int().min(1).max(5_000).default(1_000),
   wait: waitMs,
@@ -38,7 +39,10 @@ const cursorQuery = z.object({ topic: name, origin: name });
 const positionQuery = z.object({ topic: name, at: z.coerce.number() });
 const admitQuery = z.object({ topic: name });
 const appendQuery = z.object({ topic: name, origin: name, before: position.optional() });
-const auditQuery = z.object({ topic: name, origin: name, after: position, until: position });
+const auditQuery = z.object({
+  ...{ topic: name, origin: name, after: position, until: position },
+  to: name.optional(),
+});
 
 const appendBytesMax = 16 * 1024 * 1024;
 const pageType = "application/vnd.fleetmesh.replicated";
@@ -162,6 +166,7 @@ export class LinkRoutes implements Part {
     assertTopic(query.topic);
     const page = await this.#reader.read({
       topic: query.topic,
+      to: query.to,
       after: query.after,
       countMax: query.limit,
       waitMs: query.wait,
@@ -174,6 +179,7 @@ export class LinkRoutes implements Part {
       .headers({
         "fleetmesh-next": page.next,
         "fleetmesh-count": String(page.events.length),
+        "fleetmesh-withheld": String(page.withheld),
         "fleetmesh-more": page.hasMore ? "1" : "0",
         "fleetmesh-newest-ms": String(newest),
         "fleetmesh-now-ms": String(this.#ports.clock.wallMs()),

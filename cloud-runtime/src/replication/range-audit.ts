@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import type { EventStore, Position, StoredEvent } from "../store/event-store.ts";
+import { isMeantFor } from "./meant-for.ts";
 
 export interface RangeRequest {
   readonly topic: string;
   /** Only events that entered the mesh there. */
   readonly origin: string;
+  /** At the origin: only events that may go to this region. */
+  readonly to?: string | undefined;
   /** Positions of this region: events behind `after`, up to and with `until`. */
   readonly after: Position;
   readonly until: Position;
@@ -32,7 +35,7 @@ export async function sealRange(store: EventStore, range: RangeRequest): Promise
   for (let pages = 0; pages < pageCountMax; pages += 1) {
     const page = await store.read(range.topic, position, pageLimit);
     for (const event of page.events) {
-      if (event.origin.region === range.origin) {
+      if (isOf(event, range)) {
         count += 1;
         mix(sum, event);
       }
@@ -44,6 +47,11 @@ export async function sealRange(store: EventStore, range: RangeRequest): Promise
     if (position === range.until) return seal(sum, count, true);
   }
   return seal(sum, count, false);
+}
+
+function isOf({ origin, entry }: StoredEvent, range: RangeRequest): boolean {
+  if (origin.region !== range.origin) return false;
+  return range.to === undefined || isMeantFor(entry.event, range.to);
 }
 
 function seal(sum: Buffer, count: number, isWhole: boolean): RangeSeal {
