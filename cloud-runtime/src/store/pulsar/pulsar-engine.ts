@@ -206,6 +206,11 @@ export class PulsarEngine {
       if (isTopic(name)) this.#topic(name).log.follow();
   }
 
+  /** Others may write to the topic from now on. */
+  async admit(name: string): Promise<void> {
+    await this.#topic(name).log.admit();
+  }
+
   trim(nowMs: number): void {
     for (const [name, { state }] of this.topics) state.trim(nowMs, this.#options.retention(name));
     for (const { log } of this.topics.values()) log.closeIdle(idleMs);
