@@ -131,8 +131,9 @@ export async function openPulsarMemoryDeliveries(): Promise<DeliveryStoreFixture
 /** And over a real Pulsar, in a namespace of its own. */
 export async function openPulsarServerDeliveries(
   server: PulsarAddress,
+  wish: ServerStoreWish = {},
 ): Promise<DeliveryStoreFixture> {
-  return deliveriesOf(await serverStores(server));
+  return deliveriesOf(await serverStores(server, wish));
 }
 
 async function deliveriesOf(open: () => PulsarStore): Promise<DeliveryStoreFixture> {

@@ -10,8 +10,9 @@ if (missing !== undefined)
     it.skip(missing);
   });
 else
-  testDeliveryStoreContract("pulsar (binary protocol)", () => {
-    const server = inject("pulsar");
-    if ("missing" in server) throw new Error(server.missing);
-    return openPulsarServerDeliveries(server);
-  });
+  for (const client of ["binary", "websocket"] as const)
+    testDeliveryStoreContract(`pulsar (${client})`, () => {
+      const server = inject("pulsar");
+      if ("missing" in server) throw new Error(server.missing);
+      return openPulsarServerDeliveries(server, { client });
+    });
