@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
@@ -204,6 +205,19 @@ describe("the batch wire format", () => {
       sentMs: 1.5e12 + 0.25,
     };
     expect(roundTrip(hello)).toEqual(hello);
+  });
+
+  it("compresses a large event, and sends one that does not give in as it is", () => {
+    const picture = randomBytes(1_000_000);
+    const text = Buffer.from("speed 12.5; ".repeat(80_000));
+    for (const [data, bytesMax] of [
+      [picture, 1_000_200],
+      [text, 10_000],
+    ] as const) {
+      const batch = batchOf([{ data, dataKind: "binary" }]);
+      expect(encodeWire(batch).length).toBeLessThan(bytesMax);
+      expect(roundTrip(batch)).toEqual(batch);
+    }
   });
 
   it("refuses to encode what contradicts itself", () => {

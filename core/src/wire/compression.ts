@@ -15,11 +15,18 @@ export type Effort = "small" | "fast";
  */
 function zlibOptions(byteCount: number, effort: Effort): ZlibOptions {
   if (byteCount <= shortBytes) return { level: 9, windowBits: 12, memLevel: 6, chunkSize: 2_048 };
-  if (effort === "fast") return { level: 1 };
+  if (effort === "fast" || byteCount > hugeBytes) return { level: 1 };
   return { level: byteCount > longBytes ? 6 : 9 };
 }
 const shortBytes = 4_096;
 const longBytes = 16_384;
+/**
+ * More than a batch is a single large event. Compressing 10 MB takes some 300 ms where they do not give in, such as a
+ * picture's, and the whole process waits for it: a sample tells before.
+ */
+const hugeBytes = 512 * 1024;
+const sampleBytes = 32 * 1024;
+const sampleGain = 0.95;
 
 /** Below this, compression cannot win back its own head. */
 const worthBytes = 48;
@@ -32,9 +39,17 @@ export interface Compressed {
 /** The smaller of compressed and plain. */
 export function compress(bytes: Uint8Array, effort: Effort): Compressed {
   const plain = { method: compression.none, bytes };
-  if (bytes.length < worthBytes) return plain;
+  if (bytes.length < worthBytes || isDense(bytes)) return plain;
   const deflated = deflateRawSync(bytes, zlibOptions(bytes.length, effort));
   return deflated.length < bytes.length ? { method: compression.deflate, bytes: deflated } : plain;
+}
+
+/** Judged by its middle: heads of files are unlike the rest. */
+function isDense(bytes: Uint8Array): boolean {
+  if (bytes.length <= hugeBytes) return false;
+  const from = (bytes.length - sampleBytes) >>> 1;
+  const sample = bytes.subarray(from, from + sampleBytes);
+  return deflateRawSync(sample, { level: 1 }).length > sampleGain * sample.length;
 }
 
 /** Throws WIRE_INVALID when it is not exactly `length` bytes; takes never more memory than that. */
