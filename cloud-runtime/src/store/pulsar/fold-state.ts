@@ -121,7 +121,10 @@ export class FoldState {
   foldJournal(message: ReceivedMessage): void {
     this.journal.pass(message.id);
     // Another region's journal says nothing of ours, should a policy bring it here.
-    const record = message.replicatedFrom === undefined ? decodeJournal(message) : undefined;
+    const isOurs =
+      message.replicatedFrom === undefined &&
+      message.properties["meshorigin"] === this.#options.region;
+    const record = isOurs ? decodeJournal(message) : undefined;
     if (record) this.#record(record, message.id);
     else this.journal.skipped += 1;
   }

@@ -51,6 +51,8 @@ const publisher = "audit";
 /** A topic that is at rest tells its last seal again, in case it was the seal that was lost. */
 const repeatMs = [10_000, 60_000, 600_000, 3_600_000];
 const regionsMaxAgeMs = 30_000;
+/** Topics whose policy a round asks for. */
+const readsPerRound = 20;
 const askMsMin = 10_000;
 const askMsMax = 3_600_000;
 /** Without any effect; some two days. */
@@ -100,15 +102,19 @@ export class ReplicationAudit {
   /** Asks where the topic goes, at most every half minute. Never rejects: what was known stays. */
   async readRegions({ log, numbers }: AuditedTopic): Promise<void> {
     const { admin, clock, logger } = this.#options;
-    const nowMs = clock.monotonicMs();
-    if (nowMs - (this.#regionsReadMs.get(log) ?? -Infinity) < regionsMaxAgeMs) return;
-    this.#regionsReadMs.set(log, nowMs);
+    if (!this.#isReadDue(log)) return;
+    this.#regionsReadMs.set(log, clock.monotonicMs());
     try {
       numbers.regions = await admin.replicatedTo(log.topic);
     } catch (error) {
       this.#regionsReadMs.delete(log);
       logger.debug({ err: error, topic: log.topic }, "It is not known where the topic goes.");
     }
+  }
+
+  #isReadDue(log: TopicLog): boolean {
+    const ageMs = this.#options.clock.monotonicMs() - (this.#regionsReadMs.get(log) ?? -Infinity);
+    return ageMs >= regionsMaxAgeMs;
   }
 
   #schedule(): void {
@@ -125,8 +131,13 @@ export class ReplicationAudit {
   }
 
   async #runRound(): Promise<void> {
+    let reads = 0;
     for (const topic of this.#options.topics()) {
       if (this.#stopping.signal.aborted) return;
+      if (topic.numbers.hasUnnumbered && reads < readsPerRound && this.#isReadDue(topic.log)) {
+        reads += 1;
+        await this.readRegions(topic);
+      }
       await this.#seal(topic).catch((error: unknown) => this.#leftOut(topic.log, error));
     }
     for (const { topic, origin, of } of this.#options.state.inbound())

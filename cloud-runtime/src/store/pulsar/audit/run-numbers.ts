@@ -29,9 +29,15 @@ export class RunNumbers {
   readonly #options: RunNumbersOptions;
   readonly #live = new Map<number, Run>();
   #regions: readonly string[] = [];
+  #hasUnnumbered = false;
 
   constructor(options: RunNumbersOptions) {
     this.#options = options;
+  }
+
+  /** Events were sent that went nowhere, as far as was known. */
+  get hasUnnumbered(): boolean {
+    return this.#hasUnnumbered;
   }
 
   /** Other regions that the topic is replicated to. */
@@ -40,6 +46,7 @@ export class RunNumbers {
   }
 
   set regions(regions: readonly string[]) {
+    this.#hasUnnumbered = false;
     this.#regions = regions.filter((region) => region !== this.#options.region);
   }
 
@@ -64,6 +71,7 @@ export class RunNumbers {
     if (!isEvent || message.replicateTo !== undefined) return message;
     const named = message.properties["ce_meshregions"];
     const replicateTo = named === undefined ? undefined : this.#named(named);
+    this.#hasUnnumbered ||= this.#regions.length === 0;
     if (this.#regions.length === 0 || replicateTo?.length === 0)
       return replicateTo ? { ...message, replicateTo } : message;
     const run = this.#live.get(shard) ?? this.#newRun(shard);
