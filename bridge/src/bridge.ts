@@ -197,6 +197,8 @@ export class Bridge implements Part {
       ([name]) => this.#members.get(name)?.config.leaving === false,
     );
     const wanted = planLinks(new Map(present), this.#config.topics);
+    for (const [key, { from }] of wanted)
+      if (this.#members.get(from)?.config.receiveOnly === true) wanted.delete(key);
     const isGeo = ({ from, to }: PlannedLink): boolean => this.#geo.has(from) && this.#geo.has(to);
     for (const { link } of this.#tasks.values())
       if (!wanted.has(linkKey(link)) || isGeo(link)) this.#close(link);

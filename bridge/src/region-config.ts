@@ -24,7 +24,10 @@ const pulsar = strictObject({
   cluster: name.describe(
     "The cluster's own name (clusterName in broker.conf). It must be the region's: events name the regions that they go to.",
   ),
-  adminUrl,
+  adminUrl: z
+    .string()
+    .regex(/^https?:\/\/\S+$/, "write http://host:8080; several hosts with commas between")
+    .describe("Pulsar's web address for the bridge; several with commas between, tried in turn."),
   brokerUrl,
   tenant: name
     .default("fleetmesh")
@@ -61,6 +64,10 @@ export const regionConfigSchema = strictObject({
   ),
   tokenFile,
   pulsar: pulsar.optional(),
+  receiveOnly: z
+    .boolean()
+    .default(false)
+    .describe("Nothing goes out from it to other regions, whoever subscribes there."),
   leaving: z
     .boolean()
     .default(false)

@@ -243,6 +243,26 @@ describe("three regions linked to each other", () => {
   });
 });
 
+describe("a region that only receives", () => {
+  it("gives nothing out, whoever subscribes elsewhere, and gets what it wants", async () => {
+    const [east, idc] = pair(await regions(["cn-east", "idc"]));
+    const ends = await Promise.all(
+      [east, idc].map(async (end) => ({
+        name: end.region,
+        url: end.url,
+        token: await end.token(),
+      })),
+    );
+    const link = await bridge([], { regions: [ends[0], { ...ends[1], receiveOnly: true }] });
+    await Promise.all([subscribe(east, "a"), subscribe(idc, "a")]);
+    await idc.publish("a", eventText("secret"));
+    await east.publish("a", eventText("news"));
+    await vi.waitFor(async () => expect(await idc.ids("a")).toEqual(["secret", "news"]), waiting);
+    expect(link.links()).toMatchObject([{ from: "cn-east", to: "idc" }]);
+    expect(await east.ids("a")).toEqual(["news"]);
+  });
+});
+
 describe("the replication endpoints", () => {
   it("are for region links only, refuse a damaged page and the region's own events", async () => {
     const [east, west] = pair(await regions(["cn-east", "cn-west"], "memory"));

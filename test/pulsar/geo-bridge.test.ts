@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { eventText, type RuntimeHarness } from "../integration/runtime-harness.ts";
 import { pulsarPairAddress, type PulsarPairAddress } from "../servers/pulsar-pair.ts";
@@ -115,6 +118,58 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of regions over Pul
     await subscribe(west);
     await east.publish(topic, ...events("three", 10));
     const all = ["one", "two", "three"].flatMap((prefix) => ids(prefix, 10));
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(all), waiting);
+  });
+
+  it("brings an event that names its regions to those only, and the ledger of both balances", async () => {
+    const { east, west } = await mesh({ topics: [{ topic: ">", to: ["cn-west"] }] });
+    const named = [undefined, "cn-west", "cn-south", "cn-south, cn-west"];
+    for (let round = 0; round < 10; round += 1)
+      await east.publish(
+        topic,
+        ...named.map((meshregions, at) =>
+          eventText(`${at}-${round}`, meshregions === undefined ? {} : { meshregions }),
+        ),
+      );
+    await east.publish(topic, eventText("last"));
+    const all = await east.ids(topic);
+    expect(all).toHaveLength(41);
+    await vi.waitFor(async () => expect(await west.ids(topic)).toContain("last"), waiting);
+    expect(await west.ids(topic)).toEqual(all.filter((id) => !id.startsWith("2-")));
+    for (const each of [east, west]) {
+      const ledger = (await (await each.request("/v1/ledger")).json()) as { difference: number };
+      expect(ledger.difference).toBe(0);
+    }
+  });
+
+  it("frees both clusters of a region that leaves, and brings it back as if it had only been away", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "fleetmesh-regions-"));
+    open.push({ close: () => rm(dir, { recursive: true, force: true }) });
+    const { east, west, bridge, tenant, regions } = await mesh({
+      topics: [{ topic: ">", to: ["cn-east", "cn-west"] }],
+      regionsDir: dir,
+    });
+    const file = join(dir, "cn-west.yaml");
+    const clusters = async (): Promise<unknown[]> =>
+      Promise.all(
+        [pair.east, pair.west].map(async (server) => {
+          const path = `persistent/${tenant}/mesh/${topic}/replication`;
+          const { text } = await adminCall(server, "GET", path);
+          return text === "" ? [] : (JSON.parse(text) as unknown);
+        }),
+      );
+    await writeFile(file, JSON.stringify(regions[1]));
+    await east.publish(topic, ...events("one", 10));
+    await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(ids("one", 10)), waiting);
+    await writeFile(file, JSON.stringify({ ...regions[1], leaving: true }));
+    await vi.waitFor(
+      () => expect(bridge.regions().map(({ state }) => state)).toEqual(["joined", "left"]),
+      waiting,
+    );
+    expect(await clusters()).toEqual([[], []]);
+    await east.publish(topic, ...events("two", 10));
+    await writeFile(file, JSON.stringify(regions[1]));
+    const all = [...ids("one", 10), ...ids("two", 10)];
     await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(all), waiting);
   });
 });

@@ -13,8 +13,10 @@ export class GeoMeshFixture {
   readonly west: RuntimeHarness;
   readonly bridge: Bridge;
   readonly tenant: string;
+  /** How the bridge reaches them, as its configuration says it. */
+  readonly regions: readonly object[];
 
-  /** `settings` go into the bridge's configuration. */
+  /** `settings` go into the bridge's configuration; with a `regionsDir` the second region is for its file to bring. */
   static async open(pair: PulsarPairAddress, settings: object = {}): Promise<GeoMeshFixture> {
     const tenant = `t-${systemChance.hex64()}`;
     const key = await createSigningKey("mesh");
@@ -33,21 +35,23 @@ export class GeoMeshFixture {
     }
     const [east, west] = runtimes;
     if (east === undefined || west === undefined) throw new Error("two regions");
-    const config = { regions, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
+    const fixed = "regionsDir" in settings ? regions.slice(0, 1) : regions;
+    const config = { regions: fixed, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
     const logger = createLogger({ part: "bridge", level: "silent" });
     const ports = { clock: systemClock, chance: systemChance, logger };
     const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
     await bridge.start();
-    const fixture = new GeoMeshFixture({ east, west, bridge, tenant });
+    const fixture = new GeoMeshFixture({ east, west, bridge, tenant, regions });
     await Promise.all([whenReady(east), whenReady(west)]);
     return fixture;
   }
 
-  private constructor(of: Pick<GeoMeshFixture, "east" | "west" | "bridge" | "tenant">) {
+  private constructor(of: Omit<GeoMeshFixture, "close">) {
     this.east = of.east;
     this.west = of.west;
     this.bridge = of.bridge;
     this.tenant = of.tenant;
+    this.regions = of.regions;
   }
 
   async close(): Promise<void> {

@@ -35,7 +35,7 @@ export function openGeoRegion(region: string, config: PulsarConfig, clock: Clock
     ...{ region, cluster, replication },
     address: async () =>
       reach === undefined
-        ? { adminUrl: url, brokerUrl }
+        ? { adminUrl: url.split(",", 1)[0] ?? url, brokerUrl }
         : { adminUrl: reach.adminUrl, brokerUrl: reach.brokerUrl, token: await tokenOf(reach) },
     topics: () => admin.topics(),
     ensureNamespace: () => admin.ensureNamespace([cluster]),
