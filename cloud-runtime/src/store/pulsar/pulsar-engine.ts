@@ -25,6 +25,7 @@ import { journalTopic, rejectedOf } from "./journal.ts";
 import { LinkAppends } from "./link-appends.ts";
 import { LogWriter } from "./log-writer.ts";
 import { placeBefore } from "./message-place.ts";
+import { PageCache } from "./page-cache.ts";
 import type { RecordBounds } from "./record-list.ts";
 import { RegionTopic } from "./region-topic.ts";
 import type { SettledLetters } from "./settled-letters.ts";
@@ -65,6 +66,7 @@ const journalRetention: Retention = {
 const askRetention: Retention = { retentionMs: 24 * 3_600_000, retentionBytes: 64 * 1024 ** 2 };
 const idleMs = 600_000;
 const indexedIdsMax = 100_000;
+const pagesKeptMax = 8;
 
 /**
  * The store between one taking of the fence and its loss. Everything in it is what the logs have said; when the fence is lost it
@@ -87,6 +89,7 @@ export class PulsarEngine {
   readonly #writer: LogWriter;
   readonly #budget: TailBudget;
   readonly #catchUp: CatchUp;
+  readonly #pages = new PageCache(pagesKeptMax);
   readonly #inHand = new Set<Promise<unknown>>();
   #isOpen = false;
   #flushing: Promise<void> | undefined;
@@ -311,7 +314,9 @@ export class PulsarEngine {
     });
     this.#audited.set(name, { log, numbers });
     const tail = new TopicTail(this.#budget, state.lastEvent);
-    const topic = new RegionTopic({ region, log, tail, catchUp: this.#catchUp });
+    const topic = new RegionTopic({
+      ...{ region, log, tail, catchUp: this.#catchUp, pages: this.#pages },
+    });
     this.topics.set(name, topic);
     this.search.follow(topic);
     return topic;

@@ -10,6 +10,7 @@ import type { Page, Position, ReadLimit, StoredEvent, TopicBounds } from "../eve
 import type { CatchUp } from "./catch-up.ts";
 import { EventPage } from "./event-page.ts";
 import { topicStart } from "./message-place.ts";
+import type { PageCache } from "./page-cache.ts";
 import type { Segment } from "./segment-list.ts";
 import { flagged } from "./repaired-event.ts";
 import { storedEventOf } from "./stored-message.ts";
@@ -22,6 +23,7 @@ export interface RegionTopicOptions {
   readonly log: TopicLog;
   readonly tail: TopicTail;
   readonly catchUp: CatchUp;
+  readonly pages: PageCache;
 }
 
 /** Reading one topic: from its tail, or by a reader that catches up. Never past the fold, and never what the fold found void. */
@@ -46,11 +48,18 @@ export class RegionTopic {
     const from = placeOf(state, after);
     const nothing = { events: [], next: formatMessageId(from) };
     if (compareMessageIds(from, state.lastEvent) >= 0) return nothing;
-    const page = new EventPage(limit);
-    if (compareMessageIds(from, tail.floor) < 0) await this.#catchUp(page, from);
-    if (page.events.length === 0) tail.fill(page, later(from, tail.floor));
-    const last = page.events.at(-1);
-    return last ? { events: page.events, next: last.position } : nothing;
+    let events: readonly StoredEvent[] = [];
+    if (compareMessageIds(from, tail.floor) < 0) {
+      const key = `${this.log.topic} ${nothing.next} ${limit.countMax} ${limit.bytesMax}`;
+      events = await this.#options.pages.get(key, () => this.#catchUp(from, limit));
+    }
+    if (events.length === 0) {
+      const page = new EventPage(limit);
+      tail.fill(page, later(from, tail.floor));
+      events = page.events;
+    }
+    const last = events.at(-1);
+    return last ? { events, next: last.position } : nothing;
   }
 
   async bounds(): Promise<TopicBounds> {
@@ -84,12 +93,14 @@ export class RegionTopic {
   }
 
   /** Up to the tail's floor, or until the page is full. */
-  async #catchUp(page: EventPage, after: MessageId): Promise<void> {
+  async #catchUp(after: MessageId, limit: ReadLimit): Promise<readonly StoredEvent[]> {
+    const page = new EventPage(limit);
     const scan = { topic: this.log.topic, after, until: this.tail.floor };
     await this.#options.catchUp.scan(scan, (message) => {
       const stored = this.#eventOf(message);
       return stored === undefined || page.add(stored);
     });
+    return page.events;
   }
 
   #eventOf(message: ReceivedMessage): StoredEvent | undefined {
