@@ -36,7 +36,7 @@ const earliest = { ledgerId: -1, entryId: -1 };
 
 /**
  * Over Pulsar's REST API. Pulsar begins a replicator at the end of the topic, or goes on at the cursor that has the replicator's
- * name: `prepare` makes that cursor, at the wanted place, as a subscription. See docs/adr/0007.
+ * name: `prepare` makes that cursor, at the wanted place, as a subscription. See docs/adr/0008.
  */
 export class HttpReplicationAdmin implements ReplicationAdmin {
   readonly #caller: HttpAdminCaller;
@@ -52,22 +52,13 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
     this.#namespace = `${options.tenant}/${options.namespace}`;
   }
 
+  /** Only a superuser may do this: for others the cluster is known, or a topic that is to go there is refused. */
   async ensureCluster(name: string, address: ClusterAddress): Promise<boolean> {
-    const path = `clusters/${encodeURIComponent(name)}`;
-    const call = { path, needs: superuser };
-    const found = await this.#caller.call({ ...call, method: "GET", also: [notFound] });
-    const wanted = clusterRecord(address);
-    const now = objectOf(found.body);
-    const isThere = found.status !== notFound;
-    const isSame = Object.entries(wanted).every(([key, value]) => now[key] === value);
-    if (isThere && isSame) return false;
-    const method = isThere ? "POST" : "PUT";
-    await this.#caller.call({ ...call, method, body: { ...(isThere && now), ...wanted } });
-    return true;
+    return unlessDenied(() => this.#introduce(name, address));
   }
 
   async ensureHome(own: string, clusters: readonly string[]): Promise<boolean> {
-    const isAllowed = await this.#allow([own, ...clusters]);
+    const isAllowed = await unlessDenied(() => this.#allow([own, ...clusters]));
     const path = `namespaces/${this.#namespace}/replication`;
     const call = { path, needs: this.#tenantRole() };
     const { body } = await this.#caller.call({ ...call, method: "GET" });
@@ -147,22 +138,30 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
     return this.#caller.close();
   }
 
-  /** Only a superuser may look at tenants: for others the tenant is as it is, and a topic that may not go there is refused. */
+  async #introduce(name: string, address: ClusterAddress): Promise<boolean> {
+    const path = `clusters/${encodeURIComponent(name)}`;
+    const call = { path, needs: superuser };
+    const found = await this.#caller.call({ ...call, method: "GET", also: [notFound] });
+    const wanted = clusterRecord(address);
+    const now = objectOf(found.body);
+    const isThere = found.status !== notFound;
+    const isSame = Object.entries(wanted).every(([key, value]) => now[key] === value);
+    if (isThere && isSame) return false;
+    const method = isThere ? "POST" : "PUT";
+    await this.#caller.call({ ...call, method, body: { ...(isThere && now), ...wanted } });
+    return true;
+  }
+
   async #allow(clusters: readonly string[]): Promise<boolean> {
     const call = { path: `tenants/${this.#tenant}`, needs: superuser };
-    try {
-      const { body } = await this.#caller.call({ ...call, method: "GET" });
-      const found = objectOf(body);
-      const allowed = textsOf(found["allowedClusters"]);
-      const missing = clusters.filter((cluster) => !allowed.includes(cluster));
-      if (missing.length === 0) return false;
-      const tenant = { ...found, allowedClusters: [...allowed, ...missing] };
-      await this.#caller.call({ ...call, method: "POST", body: tenant });
-      return true;
-    } catch (error) {
-      if (!MeshError.is(error, "PULSAR_DENIED")) throw error;
-      return false;
-    }
+    const { body } = await this.#caller.call({ ...call, method: "GET" });
+    const found = objectOf(body);
+    const allowed = textsOf(found["allowedClusters"]);
+    const missing = clusters.filter((cluster) => !allowed.includes(cluster));
+    if (missing.length === 0) return false;
+    const tenant = { ...found, allowedClusters: [...allowed, ...missing] };
+    await this.#caller.call({ ...call, method: "POST", body: tenant });
+    return true;
   }
 
   async #places(topic: TopicName): Promise<Map<string, MessageId | undefined>> {
@@ -203,6 +202,15 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
     const answer = await this.#caller.call({ ...change, needs: this.#tenantRole(), path, also });
     if (answer.status !== notFound || change.also?.includes(notFound) === true) return answer;
     throw new MeshError("TOPIC_UNKNOWN", `Pulsar has no "${topic}"`);
+  }
+}
+
+async function unlessDenied(change: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await change();
+  } catch (error) {
+    if (!MeshError.is(error, "PULSAR_DENIED")) throw error;
+    return false;
   }
 }
 
