@@ -61,20 +61,29 @@ describe.skipIf(missing !== undefined)("the store over a real Pulsar that fails"
     for (const each of open.splice(0).reverse()) await each.close();
   });
 
-  const started = async (): Promise<{ server: PulsarServer; store: PulsarStore }> => {
+  const started = async (
+    client: "binary" | "websocket",
+  ): Promise<{ server: PulsarServer; store: PulsarStore }> => {
     const server = await PulsarServer.start({ name: "cn-east" });
     open.push(server);
-    const stores = await serverStores(server, { retentionMs: 3_600_000, sendTimeoutMs: 3_000 });
+    const stores = await serverStores(server, {
+      ...{ retentionMs: 3_600_000, sendTimeoutMs: 3_000, client },
+    });
     const store = stores();
     await store.part.start();
     open.push({ close: () => store.part.stop(AbortSignal.timeout(5_000)) });
     return { server, store };
   };
 
-  it.each(["is killed and started again", "stands still until sends time out"])(
-    "loses nothing that it answered and gives nothing out twice when the broker %s under load",
-    async (fault) => {
-      const { server, store } = await started();
+  it.each([
+    ["is killed and started again", "binary"],
+    ["is killed and started again", "websocket"],
+    ["stands still until sends time out", "binary"],
+    ["stands still until sends time out", "websocket"],
+  ] as const)(
+    "loses nothing that it answered and gives nothing out twice when the broker %s under load: %s",
+    async (fault, client) => {
+      const { server, store } = await started(client);
       const stop = new AbortController();
       const agents = ["car-1", "car-2", "car-3", "car-4"].map((agentId) => ({
         agentId,
