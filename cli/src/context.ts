@@ -19,6 +19,10 @@ export interface GlobalOptions {
 interface Context {
   readonly url?: string;
   readonly token?: string;
+  /** All regions of the mesh by name, for what looks into each of them. */
+  readonly regions?: Readonly<Record<string, string>>;
+  /** Status pages of edge agents. */
+  readonly agents?: readonly string[];
 }
 
 export const devContextFile = "context.json";
@@ -41,6 +45,29 @@ export function clientOf(command: Command): ApiClient {
   return new ApiClient({ url, token, timeoutMs: options.timeout * 1000 });
 }
 
+export interface MeshClients {
+  /** Named where the context knows names. */
+  readonly regions: readonly { readonly name: string | undefined; readonly client: ApiClient }[];
+  /** Status pages need no token, and get none. */
+  readonly agents: readonly { readonly url: string; readonly client: ApiClient }[];
+}
+
+/** Every region and agent that the context knows; with an address given by flag or environment, that one region alone. */
+export function meshOf(command: Command): MeshClients {
+  const { url, token, timeout } = command.optsWithGlobals<GlobalOptions>();
+  const context = readContext();
+  const named = Object.entries(context.regions ?? {});
+  if (url !== undefined || named.length === 0)
+    return { regions: [{ name: undefined, client: clientOf(command) }], agents: [] };
+  const timeoutMs = timeout * 1000;
+  const clientAt = (at: string, own: string | undefined): ApiClient =>
+    new ApiClient({ url: at, token: own, timeoutMs });
+  return {
+    regions: named.map(([name, at]) => ({ name, client: clientAt(at, token ?? context.token) })),
+    agents: (context.agents ?? []).map((at) => ({ url: at, client: clientAt(at, undefined) })),
+  };
+}
+
 function isSameHost(url: string, contextUrl: string | undefined): boolean {
   return contextUrl !== undefined && new URL(url).hostname === new URL(contextUrl).hostname;
 }
@@ -59,7 +86,7 @@ function readContextFile(file: string): Context {
   } catch (cause) {
     throw new MeshError("CONFIG_UNREADABLE", `Cannot read the context ${file}`, {
       cause,
-      hint: "A context is a JSON file with url and token; MESH_CONTEXT names it.",
+      hint: "A context is a JSON file with url and token, and regions by name; MESH_CONTEXT names it.",
     });
   }
 }

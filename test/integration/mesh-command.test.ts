@@ -198,6 +198,10 @@ describe("the mesh command", () => {
       cwd: fixture.dir,
     });
     expect(published).toMatchObject({ code: 0, stderr: "" });
-    expect(await mesh(["trace", "here"], { cwd: fixture.dir })).toMatchObject({ code: 0 });
+    const here = await mesh(["trace", "here"], { cwd: fixture.dir });
+    expect(here.code).toBe(0);
+    expect(JSON.parse(here.stdout)).toMatchObject({ traces: [{ region: "cn-east" }] });
+    const unknown = await mesh(["trace", "nobody-knows"], { cwd: fixture.dir });
+    expect(unknown).toMatchObject({ code: 5, stdout: "" });
   });
 });

@@ -57,11 +57,17 @@ describe.each(["README.md", "README.zh-CN.md"])("%s", (file) => {
   });
 
   it("names a trace that finds the event", async () => {
-    const url = `http://127.0.0.1:${base + 1}`;
-    const { code, stdout } = await mesh(["trace", "hello-1", "--url", url], { cwd: dir });
+    const { code, stdout } = await mesh(["trace", "hello-1"], { cwd: dir });
     expect(code).toBe(0);
     const { traces } = JSON.parse(stdout) as { traces: unknown[] };
-    // Both readmes publish it, and it is one event.
-    expect(traces).toMatchObject([{ topic: "vehicle.hello" }]);
+    // Both readmes publish it, and it is one event: from the edge to its region, and to the one that subscribed.
+    expect(traces).toMatchObject([
+      {
+        region: "cn-east",
+        topic: "vehicle.hello",
+        origin: { agentId: expect.any(String) as string },
+      },
+      { region: "cn-west", topic: "vehicle.hello", origin: { region: "cn-east" } },
+    ]);
   });
 });
