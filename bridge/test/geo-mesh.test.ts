@@ -224,6 +224,33 @@ describe("replication by Pulsar", () => {
     expect(clustersOf(east)).toEqual([]);
   });
 
+  it("lets go of what a bridge had prepared before it died and nobody wants: it would keep events for ever", async () => {
+    const { east } = regions;
+    await east.replication.prepare(topic, "p-west", "earliest");
+    mesh.want([]);
+    await settle(2 * graceMs);
+    expect(await east.replication.replicators(topic)).toEqual([]);
+    expect(clustersOf(east)).toEqual([]);
+  });
+
+  it("sets what a bridge had prepared before it died, from the place that it had chosen", async () => {
+    const { east } = regions;
+    const place = { ledger: 1, entry: 2, batch: -1 };
+    await east.replication.prepare(topic, "p-west", place);
+    mesh.want([link("east", "west")]);
+    await settle();
+    expect(clustersOf(east)).toEqual(["p-east", "p-west"]);
+    expect(east.replication.topics.get(topic)?.replicators.get("p-west")?.start).toEqual(place);
+  });
+
+  it("begins at the wish where an embedded link came from a store that is no Pulsar", async () => {
+    const { east, west } = regions;
+    west.cursorNow = "4711";
+    mesh.want([link("east", "west")]);
+    await settle();
+    expect(east.replication.changes).toContain(`${topic} prepared for p-west: behind 7.3.-1`);
+  });
+
   it("frees a region that leaves at once, in both directions, and says so only when all is gone", async () => {
     const { east, west, north } = regions;
     mesh.want([link("east", "west"), link("west", "east"), link("north", "east")]);

@@ -70,9 +70,10 @@ export async function whenReady(region: RuntimeHarness): Promise<void> {
 }
 
 function regionOf(
-  { cluster, webUrl: adminUrl, brokerUrl }: PulsarAddress,
+  { cluster, webUrl: adminUrl, brokerUrl, token }: PulsarAddress,
   harness: { readonly url: string; readonly token: string },
   tenant: string,
 ): object {
-  return { name: cluster, ...harness, pulsar: { cluster, adminUrl, brokerUrl, tenant } };
+  const place = { adminUrl, brokerUrl, ...(token !== undefined && { token }) };
+  return { name: cluster, ...harness, pulsar: { cluster, ...place, tenant, reach: place } };
 }

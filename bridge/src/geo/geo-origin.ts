@@ -119,14 +119,15 @@ export class GeoOrigin {
   }
 
   /**
-   * Finds what is set and nobody wants: left by a bridge before, or by hand. The mesh's own topics are the regions' to set; from and
+   * Finds what is set, or prepared, and nobody wants: left by a bridge before, or by hand. The mesh's own topics are the regions' to set; from and
    * to one that leaves they are taken away with the others.
    */
   async #survey(): Promise<void> {
     const { region: from, replication } = this.#region;
     const { isLeaving, clock } = this.#ports;
     for (const topic of await this.#region.topics()) {
-      const set = await replication.clusters(topic);
+      const prepared = (await replication.replicators(topic)).map(({ cluster }) => cluster);
+      const set = [...(await replication.clusters(topic)), ...prepared];
       for (const { region: to, cluster } of this.#others()) {
         if (!set.includes(cluster) || this.#links.get(topic)?.has(cluster) === true) continue;
         if (!isTopic(topic) && !isLeaving(from) && !isLeaving(to)) continue;

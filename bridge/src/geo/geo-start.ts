@@ -1,5 +1,5 @@
 import { MeshError, type Clock } from "@fleetmesh/core";
-import { parseMessageId, type ReplicationStart } from "@fleetmesh/pulsar";
+import { parseMessageId, type MessageId, type ReplicationStart } from "@fleetmesh/pulsar";
 import type { PlannedLink } from "../link-plan.ts";
 import { startPosition } from "../link-start.ts";
 import type { RegionLink } from "../region-link.ts";
@@ -34,7 +34,8 @@ export async function geoStart(
   if (from === undefined || to === undefined)
     throw new MeshError("LINK_UNAVAILABLE", `${link.from} or ${link.to} is not of the mesh`);
   const { cursor } = await to.cursor(link.from, link.topic, signal);
-  if (cursor !== undefined) return parseMessageId(cursor);
+  const carried = cursor === undefined ? undefined : messageIdOf(cursor);
+  if (carried !== undefined) return carried;
   return wishStart(link, { from, to, clock: ports.clock }, signal);
 }
 
@@ -45,4 +46,14 @@ async function wishStart(
 ): Promise<ReplicationStart> {
   if (link.sinceMs === undefined) return "earliest";
   return parseMessageId(await startPosition(link, ends, signal));
+}
+
+/** Undefined for a place of a store that the origin had before it had a Pulsar. */
+function messageIdOf(position: string): MessageId | undefined {
+  try {
+    return parseMessageId(position);
+  } catch (error) {
+    if (MeshError.is(error, "POSITION_INVALID")) return undefined;
+    throw error;
+  }
 }

@@ -119,19 +119,14 @@ export class GeoTopic {
   }
 
   async #look(wanted: readonly string[]): Promise<void> {
-    const { topic, origin, links, clusters } = this.#of;
+    const { topic, origin, links } = this.#of;
     if (wanted.length === 0) return;
     for (const replicator of await origin.replication.replicators(topic)) {
       const { cluster, backlog } = replicator;
       const link = links.get(cluster);
-      if (link !== undefined && wanted.includes(cluster)) {
-        link.isSet = true;
-        const isBehind = backlog > 0;
-        link.seen(replicator, isBehind ? await origin.replication.lagMs(topic, cluster) : 0);
-      } else if (link === undefined && clusters.has(cluster)) {
-        // Prepared, and not wanted any more before it was set.
-        await origin.replication.forget(topic, cluster);
-      }
+      if (link === undefined || !wanted.includes(cluster)) continue;
+      link.isSet = true;
+      link.seen(replicator, backlog > 0 ? await origin.replication.lagMs(topic, cluster) : 0);
     }
   }
 }
