@@ -5,6 +5,7 @@ export * from "./http-replication-admin.ts";
 export * from "./memory-admin.ts";
 export * from "./memory-broker.ts";
 export * from "./memory-client.ts";
+export type { LandingMessage } from "./memory-log.ts";
 export * from "./message-id.ts";
 export * from "./open-pulsar.ts";
 export type * from "./pulsar-admin.ts";
