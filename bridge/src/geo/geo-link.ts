@@ -57,7 +57,10 @@ export class GeoLink {
     const ageSeconds = (this.#clock.monotonicMs() - this.#seenMs) / 1_000;
     const seen = this.isSet ? { backlog: this.#backlog, ageSeconds } : {};
     const figures = { lagSeconds: this.#lagNowMs() / 1_000, ...seen };
-    return { ...status, ...figures, ...(this.#reason !== undefined && { reason: this.#reason }) };
+    const isCut = this.isSet && !this.#isConnected;
+    const reason =
+      this.#reason ?? (isCut ? "The brokers are not connected to each other" : undefined);
+    return { ...status, ...figures, ...(reason !== undefined && { reason }) };
   }
 
   /** For the scrape. */
