@@ -7,6 +7,8 @@ import { edgeHttpBatchBench } from "./edge-http-batch.ts";
 import { edgeMemoryBench } from "./edge-memory.ts";
 import { edgeMqttBench } from "./edge-mqtt.ts";
 import { endToEndBench } from "./end-to-end.ts";
+import { pulsarDeliverBench } from "./pulsar-deliver.ts";
+import { pulsarIngestBench } from "./pulsar-ingest.ts";
 import { pushSingleBench } from "./push-single.ts";
 import { runtimeIngestBench } from "./runtime-ingest.ts";
 import { wireBench } from "./wire.ts";
@@ -20,6 +22,8 @@ const benches: readonly Bench[] = [
   runtimeIngestBench,
   pushSingleBench,
   endToEndBench,
+  pulsarIngestBench,
+  pulsarDeliverBench,
 ];
 
 /** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */

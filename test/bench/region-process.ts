@@ -40,7 +40,8 @@ export class RegionProcess {
     this.#url = `http://127.0.0.1:${ports.http}`;
   }
 
-  static async start(): Promise<RegionProcess> {
+  /** With its store in a folder, or where it is told. Resolves when it is ready. */
+  static async start(store?: RuntimeConfigInput["store"]): Promise<RegionProcess> {
     const directory = await mkdtemp(join(tmpdir(), "fleetmesh-bench-"));
     const key = await createSigningKey("bench");
     const token = await issueToken(key, { sub: "bench", jti: "1", mesh: everything });
@@ -51,12 +52,14 @@ export class RegionProcess {
       http: { port: ports.http },
       mqtt: { port: ports.mqtt },
       auth: { jwks: { keys: [key.publicKey as Record<string, unknown> & { kty: string }] } },
+      ...(store === undefined ? {} : { store }),
       autoCreateTopics: true,
       allowPrivateSinks: true,
     };
     const region = new RegionProcess(directory, token, ports);
     await writeFile(join(directory, "runtime.yaml"), JSON.stringify(config));
     await region.#spawn();
+    await region.#whenReady();
     return region;
   }
 
@@ -81,6 +84,12 @@ export class RegionProcess {
       await exited;
     }
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** A store elsewhere may open later than the doors. */
+  async #whenReady(): Promise<void> {
+    while (!(await fetch(`${this.#url}/readyz`)).ok)
+      await new Promise((resolve) => setTimeout(resolve, 50));
   }
 
   async #call(method: string, path: string, body?: unknown): Promise<void> {
