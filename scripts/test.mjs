@@ -2,7 +2,9 @@
 // The last line of output is `N passed, N failed, N skipped`.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { build, install, root } from "./prepare.mjs";
 
 install();
@@ -42,7 +44,16 @@ const vitest = [
   "--reporter=default",
   "--reporter=./scripts/summary-reporter.mjs",
 ];
-const { status } = node([...vitest, ...selection], { FLEETMESH_TEST_SUMMARY: summaryFile });
+// A temp folder of the run's own: what a test or a killed process leaves there is told, and goes.
+const temp = mkdtempSync(join(tmpdir(), "fleetmesh-test-"));
+const { status } = node([...vitest, ...selection], {
+  FLEETMESH_TEST_SUMMARY: summaryFile,
+  TMPDIR: temp,
+});
+const leftBehind = readdirSync(temp);
+rmSync(temp, { recursive: true, force: true });
+if (leftBehind.length > 0)
+  process.stdout.write(`left behind in the temp folder: ${leftBehind.join(", ")}\n`);
 
 let summary;
 try {

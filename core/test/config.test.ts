@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseConfig, readConfig, type ConfigProblem } from "../src/config/config.ts";
 import { nearestName } from "../src/config/nearest-name.ts";
@@ -111,7 +111,8 @@ describe("Reading a configuration", () => {
 });
 
 describe("A configuration file", () => {
-  const folder = mkdtempSync(join(tmpdir(), "fleetmesh-config-"));
+  let folder = "";
+  beforeAll(() => void (folder = mkdtempSync(join(tmpdir(), "fleetmesh-config-"))));
   afterAll(() => rmSync(folder, { recursive: true }));
 
   it("is read, and its name is in the problems", () => {
