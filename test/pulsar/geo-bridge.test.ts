@@ -172,4 +172,32 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of regions over Pul
     const all = [...ids("one", 10), ...ids("two", 10)];
     await vi.waitFor(async () => expect(await west.ids(topic)).toEqual(all), waiting);
   });
+
+  it("stores each event once and in order when bridges that want and do not want it follow each other in the middle of their work", async () => {
+    const wanting = { topics: [{ topic, to: ["cn-west"] }], graceMs: 0 };
+    const fixture = await mesh(wanting);
+    const { east, west } = fixture;
+    const stop = new AbortController();
+    const publishing = (async () => {
+      let count = 0;
+      for (; !stop.signal.aborted; count += 1)
+        await east.publish(topic, ...events(`e-${count}`, 5));
+      return count;
+    })();
+    for (let round = 0; round < 12; round += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 150 + 290 * (round % 4)));
+      await fixture.bridgeAnew(round % 3 === 0 ? { graceMs: 0 } : wanting);
+    }
+    stop.abort();
+    const all = ids("e", await publishing).flatMap((prefix) => ids(prefix, 5));
+    await fixture.bridgeAnew(wanting);
+    await vi.waitFor(
+      async () => expect((await west.ids(topic)).length).toBeGreaterThanOrEqual(all.length),
+      waiting,
+    );
+    expect(await east.ids(topic)).toEqual(all);
+    expect(await west.ids(topic)).toEqual(all);
+    const ledger = (await (await west.request("/v1/ledger")).json()) as { difference: number };
+    expect(ledger.difference).toBe(0);
+  });
 });

@@ -11,7 +11,7 @@ import { pulsarStoreConfig } from "./pulsar-store-config.ts";
 export class GeoMeshFixture {
   readonly east: RuntimeHarness;
   readonly west: RuntimeHarness;
-  readonly bridge: Bridge;
+  bridge: Bridge;
   readonly tenant: string;
   /** How the bridge reaches them, as its configuration says it. */
   readonly regions: readonly object[];
@@ -35,18 +35,13 @@ export class GeoMeshFixture {
     }
     const [east, west] = runtimes;
     if (east === undefined || west === undefined) throw new Error("two regions");
-    const fixed = "regionsDir" in settings ? regions.slice(0, 1) : regions;
-    const config = { regions: fixed, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
-    const logger = createLogger({ part: "bridge", level: "silent" });
-    const ports = { clock: systemClock, chance: systemChance, logger };
-    const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
-    await bridge.start();
+    const bridge = await startBridge(regions, settings);
     const fixture = new GeoMeshFixture({ east, west, bridge, tenant, regions });
     await Promise.all([whenReady(east), whenReady(west)]);
     return fixture;
   }
 
-  private constructor(of: Omit<GeoMeshFixture, "close">) {
+  private constructor(of: Omit<GeoMeshFixture, "close" | "bridgeAnew">) {
     this.east = of.east;
     this.west = of.west;
     this.bridge = of.bridge;
@@ -54,10 +49,26 @@ export class GeoMeshFixture {
     this.regions = of.regions;
   }
 
+  /** Another bridge in the place of the one that runs. */
+  async bridgeAnew(settings: object): Promise<void> {
+    await this.bridge.stop();
+    this.bridge = await startBridge(this.regions, settings);
+  }
+
   async close(): Promise<void> {
     await this.bridge.stop();
     await Promise.all([this.east.close(), this.west.close()]);
   }
+}
+
+async function startBridge(regions: readonly object[], settings: object): Promise<Bridge> {
+  const fixed = "regionsDir" in settings ? regions.slice(0, 1) : regions;
+  const config = { regions: fixed, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
+  const logger = createLogger({ part: "bridge", level: "silent" });
+  const ports = { clock: systemClock, chance: systemChance, logger };
+  const bridge = createBridge(bridgeConfigSchema.parse(config), ports);
+  await bridge.start();
+  return bridge;
 }
 
 /** It takes events. */
