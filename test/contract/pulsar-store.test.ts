@@ -134,6 +134,44 @@ describe("the store on Pulsar", () => {
     await expect(below).rejects.toMatchObject({ kind: "POSITION_TRIMMED" });
   });
 
+  it("does not start where a message carries less than the doors take", async () => {
+    await store.part.stop(deadline());
+    const small = openPulsarStore({
+      client: new MemoryPulsarClient(broker, 300_000),
+      ...{ admin: new MemoryPulsarAdmin(broker), region: "cn-east", clock, opensLater: true },
+      ...{ chance: seededChance(2), eventBytesMax: 262_144 },
+      logger: createLogger({ part: "test", level: "silent" }),
+    });
+    const start = small.part.start();
+    await expect(start).rejects.toMatchObject({
+      kind: "CONFIG_INVALID",
+      message: expect.stringContaining("up to 234464 bytes") as string,
+    });
+  });
+
+  it("opens later when the broker is away at its start, and says until then why not", async () => {
+    await store.events.appendFromAgent(agentEvents({ first: 1, last: 3 }));
+    await store.part.stop(deadline());
+    broker.setDown(true);
+    store = openPulsarStore({
+      ...{ client: new MemoryPulsarClient(broker), admin: new MemoryPulsarAdmin(broker) },
+      ...{ region: "cn-east", clock, chance: seededChance(2), opensLater: true },
+      logger: createLogger({ part: "test", level: "silent" }),
+    });
+    await store.part.start();
+    expect(store.absence()).toContain("No broker answers");
+    const told: string[] = [];
+    store.events.onAppended((topics) => told.push(...topics));
+    await expect(store.deliveries.cursors("s1")).rejects.toMatchObject({
+      kind: "STORE_UNAVAILABLE",
+    });
+    broker.setDown(false);
+    await clock.advance(10_000);
+    expect(store.absence()).toBeUndefined();
+    expect(told).toEqual([topic]);
+    expect(await ids()).toEqual(["e1", "e2", "e3"]);
+  });
+
   it("refuses an event that no message can carry before anything is sent", async () => {
     const large = sampleEvent("large", { data: Buffer.alloc(2_000_000) });
     const events = [sampleEvent("small"), large];
