@@ -122,7 +122,7 @@ describe("http door", () => {
   it("asks for a token first, then looks at the topic's grammar, then at the permission", async () => {
     const noToken = await send("{", { topic: "BAD", token: "" });
     expect(noToken).toMatchObject({ status: 401, body: { code: "MESH-3001" } });
-    expect(noToken.headers["www-authenticate"]).toBe("Bearer");
+    expect(noToken.headers["www-authenticate"]).toBe('Bearer realm="fleetmesh"');
     expect(noToken.headers["content-type"]).toBe("application/problem+json");
     expect(await send("{", { token: "no" })).toMatchObject({ status: 401 });
     expect(await send("{", { topic: "BAD", token: "car" })).toMatchObject({ status: 400 });

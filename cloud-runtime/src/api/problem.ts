@@ -1,4 +1,5 @@
-import { catalogue, MeshError, toProblem, type ErrorName, type Logger } from "@fleetmesh/core";
+import { catalogue, MeshError, type ErrorName, type Logger } from "@fleetmesh/core";
+import { problemAnswer } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { faultsOf } from "./request-faults.ts";
@@ -64,16 +65,8 @@ function notFound(method: string, path: string, allowed: readonly string[]): Mes
 }
 
 function sendProblem(reply: FastifyReply, error: MeshError): FastifyReply {
-  if (error.retryAfterSeconds !== undefined) {
-    void reply.header("retry-after", String(Math.ceil(error.retryAfterSeconds)));
-  } else if (error.retryable && (error.status === 503 || error.status === 429)) {
-    void reply.header("retry-after", "1");
-  }
-  if (error.status === 401) void reply.header("www-authenticate", 'Bearer realm="fleetmesh"');
-  return reply
-    .code(error.status)
-    .type("application/problem+json")
-    .send(Buffer.from(JSON.stringify(toProblem(error))));
+  const { status, headers, body } = problemAnswer(error);
+  return reply.code(status).headers(headers).send(body);
 }
 
 function toMeshError(thrown: unknown): MeshError {
