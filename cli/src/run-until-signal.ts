@@ -13,15 +13,16 @@ export async function runUntilSignal(part: Part, onReady: () => void): Promise<v
     process.on("SIGINT", onSignal);
     process.on("SIGTERM", onSignal);
   });
+  // Also while it starts: no wait of a part keeps a process alive.
+  const keepAlive = setInterval(() => undefined, 2 ** 30);
   const starting = part.start();
+  starting.catch(() => clearInterval(keepAlive));
   const isUp = await Promise.race([starting.then(() => true), signalled.then(() => false)]);
   if (!isUp) {
-    starting.catch(() => undefined);
     await part.stop(AbortSignal.timeout(stopDeadlineMsDefault));
     process.exit(exitCode.ok);
   }
   onReady();
-  const keepAlive = setInterval(() => undefined, 2 ** 30);
   await signalled;
   clearInterval(keepAlive);
   await part.stop(AbortSignal.timeout(stopDeadlineMsDefault));

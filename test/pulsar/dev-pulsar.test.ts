@@ -61,6 +61,9 @@ it.skipIf(sharedPulsarMissing() !== undefined)(
     await publish(first.ready, texts("first"));
     await until(() => new Set(sink.ids).size === 50);
 
+    const another = await mesh(["dev", ...args]);
+    expect(another).toMatchObject({ code: 6, stdout: "" });
+    expect(another.stderr).toContain("MESH-8003");
     await publish(first.ready, texts("second"));
     await first.dev.end("SIGKILL");
     await until(async () => (await serversOn(dir)).length === 0);
@@ -72,6 +75,7 @@ it.skipIf(sharedPulsarMissing() !== undefined)(
     expect(await second.dev.end("SIGINT")).toBe(0);
     expect(await serversOn(dir)).toEqual([]);
   },
+  480_000,
 );
 
 it("mesh dev --pulsar says what is missing, and how to get it", async () => {
