@@ -7,6 +7,7 @@ import { edgeHttpBatchBench } from "./edge-http-batch.ts";
 import { edgeMemoryBench } from "./edge-memory.ts";
 import { edgeMqttBench } from "./edge-mqtt.ts";
 import { endToEndBench } from "./end-to-end.ts";
+import { geoLatencyBench } from "./geo-latency.ts";
 import { pulsarDeliverBench } from "./pulsar-deliver.ts";
 import { pulsarIngestBench } from "./pulsar-ingest.ts";
 import { pushSingleBench } from "./push-single.ts";
@@ -24,6 +25,7 @@ const benches: readonly Bench[] = [
   endToEndBench,
   pulsarIngestBench,
   pulsarDeliverBench,
+  geoLatencyBench,
 ];
 
 /** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */
