@@ -10,6 +10,7 @@ import { DeliverySink } from "./delivery-sink.ts";
 import { allowAll, eventText, RuntimeHarness } from "./runtime-harness.ts";
 
 const topic = "vehicle.telemetry";
+const unnamedTopic = "vehicle.other";
 const refusedTopic = "vehicle.refused";
 const subscription = "all";
 const logger = createLogger({ part: "test", level: "silent" });
@@ -180,6 +181,7 @@ describe("the metrics of a running mesh", () => {
     expect(await publishAtEdge("e1", token)).toBe(200);
     expect(await publishAtEdge("e1", token)).toBe(200);
     expect(await publishAtEdge("e2", readOnly)).toBe(403);
+    expect(await publishAtEdge("e3", token, unnamedTopic)).toBe(200);
     expect((await region().publish(topic, eventText("d1"))).status).toBe(200);
     const mesh = { publish: [], subscribe: [] };
     const init = { method: "POST", body: eventText("no") };
@@ -193,6 +195,15 @@ describe("the metrics of a running mesh", () => {
       expect(missing(await scrape(west?.url ?? ""), ofOtherRegion)).toEqual([]);
       expect(missing(await scrape(edgeUrl()), ofEdge)).toEqual([]);
       expect(missing(await scrape(`http://127.0.0.1:${bridge.port}`), ofBridge)).toEqual([]);
+    }, waiting);
+    // A topic that the configuration does not name, and that left at once, is shown too.
+    const unnamed = ofEdge.map(([name, labels]): Wanted => [
+      name,
+      { ...labels, topic: unnamedTopic },
+    ]);
+    const isCounted = ([name]: Wanted): boolean => !/duplicate|auth_rejected/.test(name);
+    await vi.waitFor(async () => {
+      expect(missing(await scrape(edgeUrl()), unnamed.filter(isCounted))).toEqual([]);
     }, waiting);
     const atEdge = await scrape(edgeUrl());
     expect(find(atEdge, ["fleetmesh_events_duplicate_total", { topic }])?.value).toBe(1);

@@ -78,15 +78,16 @@ export class EdgeAgent implements Part {
     const retired = (): HandledCounts => this.buffers.retired;
     const buffers = (): Promise<readonly BufferReading[]> => this.#readings();
     const topics = namedTopics(config.classes);
-    this.#metrics = new EdgeMetrics({ registry: this.registry, wallMs, buffers, retired, topics });
+    const classes = new TopicClasses(config.classes);
+    const classOf = (topic: string) => classes.of(topic);
+    const about = { wallMs, buffers, retired, topics, classOf };
+    this.#metrics = new EdgeMetrics({ registry: this.registry, ...about });
     const names = new Set(topics.map(({ topic }) => topic));
     DoorMetrics.of(this.registry).knows({
       names: () => names,
       has: (name) => names.has(name),
     });
     this.uplink = this.#createUplink();
-    const classes = new TopicClasses(config.classes);
-    const classOf = (topic: string) => classes.of(topic);
     this.#intake = new EdgeIntake({ buffers: this.buffers, classOf, wallMs });
     this.#doors = new EdgeDoors(config, {
       intake: this.#intake,

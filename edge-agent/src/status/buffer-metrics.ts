@@ -73,7 +73,7 @@ export class BufferMetrics {
       },
       help: "Events that will never reach the region: evicted, expired or lost with a damaged buffer.",
     });
-    for (const one of source.topics) this.#know(one);
+    for (const one of source.topics) this.know(one);
   }
 
   set(all: readonly BufferReading[], retired: HandledCounts): void {
@@ -89,7 +89,7 @@ export class BufferMetrics {
   #sums(queued: readonly QueuedTopic[]): Map<string, Sum> {
     const sums = new Map<string, Sum>();
     for (const one of queued) {
-      const key = this.#know(one);
+      const key = this.know(one);
       const { events, bytes, oldestMs } = sums.get(key) ?? nothing;
       sums.set(key, {
         events: events + one.events,
@@ -134,7 +134,8 @@ export class BufferMetrics {
     }
   }
 
-  #know({ topic, eventClass }: ClassedTopic): string {
+  /** The topic is shown from now on. Returns what it is kept under. */
+  know({ topic, eventClass }: ClassedTopic): string {
     const key = `${eventClass} ${topic}`;
     if (!this.#known.has(key)) this.#known.set(key, { topic, eventClass });
     return key;

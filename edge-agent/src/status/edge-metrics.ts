@@ -1,3 +1,4 @@
+import type { EventClass } from "@fleetmesh/core";
 import { Counter, type Registry } from "prom-client";
 import type { HandledCounts } from "../buffer/retired-epochs.ts";
 import { BufferMetrics, type BufferReading, type ClassedTopic } from "./buffer-metrics.ts";
@@ -13,6 +14,7 @@ export interface EdgeMetricsSource {
   readonly retired: () => HandledCounts;
   /** Topics that the configuration names, with their class. */
   readonly topics: readonly ClassedTopic[];
+  readonly classOf: (topic: string) => EventClass;
 }
 
 const topicCountMax = 1_000;
@@ -82,8 +84,11 @@ export class EdgeMetrics implements UplinkObserver {
 
   /** The registry's text, with the buffers as they are now. */
   async text(): Promise<string> {
-    const { registry, buffers, retired } = this.#source;
+    const { registry, buffers, retired, classOf } = this.#source;
     const gone = retired();
+    // What left as quickly as it came has its series too.
+    for (const topic of this.#bytes.keys())
+      if (topic !== othersLabel) this.#buffer.know({ topic, eventClass: classOf(topic) });
     this.#buffer.set(await buffers(), gone);
     return registry.metrics();
   }
