@@ -75,9 +75,11 @@ export class RunNumbers {
     if (this.#regions.length === 0 || replicateTo?.length === 0)
       return replicateTo ? { ...message, replicateTo } : message;
     const run = this.#live.get(shard) ?? this.#newRun(shard);
-    const meshnumber = numberText({ run: run.run, number: run.next });
+    // Into the message itself, which was made for this send: a copy of all its properties costs more than all else here.
+    const properties: Record<string, string> = message.properties;
+    properties["meshnumber"] = numberText({ run: run.run, number: run.next });
     run.next += 1;
-    return { ...message, replicateTo, properties: { ...message.properties, meshnumber } };
+    return replicateTo ? { ...message, replicateTo } : message;
   }
 
   #newRun(shard: number): Run {
