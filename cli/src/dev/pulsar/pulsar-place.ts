@@ -20,6 +20,7 @@ export interface PulsarPlace {
 
 const host = "127.0.0.1";
 const portsBelowMax = 1_000;
+const portsFile = "ports.json";
 
 /**
  * The regions' places, with the ports that they had before: a bookie does not take its data back at another address. New ones
@@ -30,29 +31,28 @@ export async function pulsarPlaces(
   dir: string,
   firstPort: number,
 ): Promise<PulsarPlace[]> {
-  const places: PulsarPlace[] = [];
-  let next = firstPort;
+  const kept = new Map<string, PulsarPorts>();
   for (const region of regions) {
-    const own = join(dir, region);
-    const file = join(own, "ports.json");
-    await mkdir(own, { recursive: true });
-    if (!existsSync(file)) {
-      const [broker, web, bookie] = [
-        (next = await freePortFrom(next, firstPort)),
-        (next = await freePortFrom(next + 1, firstPort)),
-        (next = await freePortFrom(next + 1, firstPort)),
-      ];
-      next += 1;
-      await writeFileDurably(file, JSON.stringify({ broker, web, bookie }));
-    }
-    const ports = JSON.parse(await readFile(file, "utf8")) as PulsarPorts;
-    places.push({
-      ...{ region, dir: own, ports, tenant: "fleetmesh", namespace: "mesh" },
-      serviceUrl: `pulsar://${host}:${ports.broker}`,
-      adminUrl: `http://${host}:${ports.web}`,
-    });
+    const ports = await keptPorts(join(dir, region));
+    if (ports !== undefined) kept.set(region, ports);
   }
-  return places;
+  for (const region of regions) {
+    if (kept.has(region)) continue;
+    const ports = await freshPorts([...kept.values()], firstPort);
+    await mkdir(join(dir, region), { recursive: true });
+    await writeFileDurably(join(dir, region, portsFile), JSON.stringify(ports));
+    kept.set(region, ports);
+  }
+  return [...kept].map(([region, ports]) => ({
+    ...{ region, dir: join(dir, region), ports, tenant: "fleetmesh", namespace: "mesh" },
+    serviceUrl: `pulsar://${host}:${ports.broker}`,
+    adminUrl: `http://${host}:${ports.web}`,
+  }));
+}
+
+async function keptPorts(dir: string): Promise<PulsarPorts | undefined> {
+  const file = join(dir, portsFile);
+  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as PulsarPorts) : undefined;
 }
 
 export function isPortFree(port: number): Promise<boolean> {
@@ -63,8 +63,15 @@ export function isPortFree(port: number): Promise<boolean> {
   });
 }
 
-async function freePortFrom(from: number, first: number): Promise<number> {
-  for (let port = from; port < first + portsBelowMax; port += 1)
-    if (await isPortFree(port)) return port;
-  throw new MeshError("PORT_TAKEN", `No port from ${first} on is free for Pulsar`);
+/** Free now, and not kept for one that does not run yet. */
+async function freshPorts(kept: readonly PulsarPorts[], first: number): Promise<PulsarPorts> {
+  const known = new Set(kept.flatMap(({ broker, web, bookie }) => [broker, web, bookie]));
+  const found: number[] = [];
+  for (let port = first; port < first + portsBelowMax; port += 1) {
+    if (!known.has(port) && (await isPortFree(port))) found.push(port);
+    const [broker, web, bookie] = found;
+    if (broker !== undefined && web !== undefined && bookie !== undefined)
+      return { broker, web, bookie };
+  }
+  throw new MeshError("PORT_TAKEN", `No three ports from ${first} on are free for Pulsar`);
 }
