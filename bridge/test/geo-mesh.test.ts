@@ -243,6 +243,17 @@ describe("replication by Pulsar", () => {
     expect(east.replication.topics.get(topic)?.replicators.get("p-west")?.start).toEqual(place);
   });
 
+  it("begins again where a broker lost the place between two steps", async () => {
+    const { east } = regions;
+    east.replication.isLoadedAnew = true;
+    mesh.want([link("east", "west")]);
+    await settle();
+    const prepared = `${topic} prepared for p-west: behind 7.3.-1`;
+    const set = `${topic} to p-east,p-west`;
+    expect(east.replication.changes).toEqual([prepared, set, `${topic} to `, prepared, set]);
+    expect(mesh.links()).toMatchObject([{ state: "up" }]);
+  });
+
   it("begins at the wish where an embedded link came from a store that is no Pulsar", async () => {
     const { east, west } = regions;
     west.cursorNow = "4711";

@@ -20,6 +20,8 @@ export class MemoryReplication implements ReplicationAdmin {
   readonly known = new Map<string, ClusterAddress>();
   home: string[] = [];
   isDown = false;
+  /** The topic is loaded anew before the next cluster is set: what is prepared is lost. */
+  isLoadedAnew = false;
   /** Every change that was made, in order. */
   readonly changes: string[] = [];
 
@@ -57,6 +59,10 @@ export class MemoryReplication implements ReplicationAdmin {
     await this.#reach();
     const found = this.#topic(topic);
     found.clusters = [...clusters];
+    if (this.isLoadedAnew) {
+      this.isLoadedAnew = false;
+      found.replicators.clear();
+    }
     this.changes.push(`${topic} to ${clusters.join()}`);
     for (const cluster of found.replicators.keys())
       if (!clusters.includes(cluster)) found.replicators.delete(cluster);
@@ -76,6 +82,11 @@ export class MemoryReplication implements ReplicationAdmin {
     replicators.set(cluster, { start, place: undefined });
     const place = start === "earliest" ? start : `behind ${formatMessageId(start)}`;
     this.changes.push(`${topic} prepared for ${cluster}: ${place}`);
+  }
+
+  async isHeld(topic: string, cluster: string): Promise<boolean> {
+    await this.#reach();
+    return this.#topic(topic).replicators.has(cluster);
   }
 
   async forget(topic: string, cluster: string): Promise<void> {

@@ -104,6 +104,12 @@ export class HttpReplicationAdmin implements ReplicationAdmin {
     if (!(await this.#places(topic)).has(cluster)) throw unplaced(topic, cluster);
   }
 
+  /** What `prepare` made is a subscription until the topic is loaded anew; its cursor is then a replicator's, or gone. */
+  async isHeld(topic: TopicName, cluster: string): Promise<boolean> {
+    const { body } = await this.#ask(topic, "/stats", { method: "GET" });
+    return cursorPrefix + cluster in objectOf(objectOf(body)["subscriptions"]);
+  }
+
   async forget(topic: TopicName, cluster: string): Promise<void> {
     // While a replicator that ends takes its cursor away, the broker would never answer another that does.
     for (let count = 0; await this.#isRunning(topic, cluster); count += 1) {

@@ -49,6 +49,11 @@ export interface ReplicationAdmin {
   replicators(topic: TopicName): Promise<readonly Replicator[]>;
   /** Does nothing when there is one already: it keeps its place. */
   prepare(topic: TopicName, cluster: string, start: ReplicationStart): Promise<void>;
+  /**
+   * Ask it after the cluster was set. False: the topic was loaded anew since `prepare`, and if that was before the cluster was set, the
+   * replicator has begun at the end instead of at its place.
+   */
+  isHeld(topic: TopicName, cluster: string): Promise<boolean>;
   /** Lets go of what `prepare` made. Call after the cluster was taken from the topic. */
   forget(topic: TopicName, cluster: string): Promise<void>;
   /** How old the oldest message is that is not in the cluster yet; 0 without any. Milliseconds, by the broker's clock. */

@@ -24,12 +24,14 @@ import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 /** One side in a namespace of its own: topics stay at home until they are told otherwise. */
 class Side {
   readonly server: PulsarAddress;
+  readonly tenant: string;
   readonly admin: HttpPulsarAdmin;
   readonly replication: HttpReplicationAdmin;
   readonly client: BinaryPulsarClient;
 
   constructor(server: PulsarAddress, tenant: string) {
     this.server = server;
+    this.tenant = tenant;
     const at = { tenant, namespace: "mesh", clock: systemClock, chance: systemChance };
     this.admin = new HttpPulsarAdmin({ url: server.webUrl, ...at });
     this.replication = new HttpReplicationAdmin({ url: server.webUrl, ...at });
@@ -136,6 +138,26 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("replication between two cl
       await replication.prepare(topic, "cn-west", place);
       await replication.setClusters(topic, ["cn-east", "cn-west"]);
       expect((await read(reader, 3)).map(textOf)).toEqual(texts("b", 3));
+    });
+  });
+
+  it("knows when a broker has lost the place between two steps", async () => {
+    await sides(async (east) => {
+      const { replication, server, tenant } = east;
+      await sendAll(await east.producer(), texts("a", 3));
+      await replication.prepare(topic, "cn-west", "earliest");
+      await adminCall(server, "PUT", `persistent/${tenant}/mesh/${topic}/unload`);
+      await vi.waitFor(
+        async () => expect(await replication.replicators(topic)).toEqual([]),
+        waiting,
+      );
+      await replication.setClusters(topic, ["cn-east", "cn-west"]);
+      expect(await replication.isHeld(topic, "cn-west")).toBe(false);
+      await replication.setClusters(topic, []);
+      await replication.forget(topic, "cn-west");
+      await replication.prepare(topic, "cn-west", "earliest");
+      await replication.setClusters(topic, ["cn-east", "cn-west"]);
+      expect(await replication.isHeld(topic, "cn-west")).toBe(true);
     });
   });
 

@@ -35,14 +35,20 @@ export class GeoTopic {
     const found = await origin.replication.clusters(topic);
     const ending = [...links.values()].filter((link) => this.#isOver(link));
     const wanted: string[] = [];
+    const prepared: GeoLink[] = [];
     for (const [cluster, link] of links) {
       if (ending.includes(link)) continue;
-      const isSet = found.includes(cluster) || (await this.#prepare(link, signal));
-      if (isSet) wanted.push(cluster);
+      if (found.includes(cluster)) wanted.push(cluster);
+      else if (await this.#prepare(link, signal)) {
+        wanted.push(cluster);
+        prepared.push(link);
+      }
     }
     const others = found.filter((cluster) => cluster !== origin.cluster && !clusters.has(cluster));
     await this.#note(ending);
-    await this.#set(found, [origin.cluster, ...others, ...wanted]);
+    const target = [origin.cluster, ...others, ...wanted];
+    await this.#set(found, target);
+    for (const link of prepared) await this.#confirm(link, target);
     for (const link of ending) await this.#end(link);
     await this.#look(wanted);
     if (this.#failure !== undefined) throw this.#failure;
@@ -104,6 +110,22 @@ export class GeoTopic {
     const now = new Set([origin.cluster, ...found]);
     if (now.size === wanted.length && wanted.every((cluster) => now.has(cluster))) return;
     await origin.replication.setClusters(topic, wanted.length === 1 ? [] : wanted);
+  }
+
+  /** A replicator that may have lost its place begins again: what comes twice is known, what does not come is not. */
+  async #confirm(link: GeoLink, set: readonly string[]): Promise<void> {
+    const { topic, origin } = this.#of;
+    const { cluster } = link;
+    if (await origin.replication.isHeld(topic, cluster)) return;
+    const rest = set.filter((each) => each !== cluster);
+    await this.#set(set, rest);
+    await origin.replication.forget(topic, cluster);
+    throw new MeshError(
+      "PULSAR_UNAVAILABLE",
+      `Pulsar loaded "${topic}" anew while its replication to ${cluster} was set; it is set again`,
+      // The cluster answers: its other topics do not wait.
+      { details: { pulsarStatus: 200 } },
+    );
   }
 
   async #end(link: GeoLink): Promise<void> {
