@@ -138,10 +138,47 @@ describe("edge agent with its real buffer, wire and MQTT link", () => {
     const metrics = await (await fetch(`${admin}/metrics`)).text();
     expect(metrics).toMatch(/fleetmesh_events_received_total\{topic="test.http",door="http"\} 2/);
     expect(metrics).toMatch(/fleetmesh_uplink_bytes_total\{topic="test.mqtt"\} [1-9]/);
-    expect(metrics).toMatch(/fleetmesh_edge_evicted_total\{topic="",class="normal",reason="evicted"\} 0/);
+    expect(metrics).toMatch(
+      /fleetmesh_edge_evicted_total\{topic="",class="normal",reason="evicted"\} 0/,
+    );
     expect((await fetch(`${admin}/readyz`)).status).toBe(200);
     expect(await (await fetch(`${admin}/`)).text()).toContain("Fleetmesh");
     expect((await fetch(`${admin}/nothing`)).status).toBe(404);
+  });
+
+  it("keeps every byte of large batches, though the memory of their bodies is used again", async () => {
+    const agent = await startAgent({ doors, auth: { jwks } });
+    const url = `http://127.0.0.1:${agent.ports.http}/v1/topics/test.large/events`;
+    const wanted = new Map<string, string>();
+    const post = async (sender: number): Promise<void> => {
+      for (let round = 0; round < 8; round += 1) {
+        const events = Array.from({ length: 40 }, (_, at) => {
+          const id = `${sender}-${round}-${at}`;
+          const data = `${id} `.repeat(400 + 10 * round + sender);
+          wanted.set(id, JSON.stringify(data));
+          return { specversion: "1.0", id, source: "/x", type: "t", data };
+        });
+        const headers = {
+          authorization: `Bearer ${token}`,
+          "content-type": "application/cloudevents-batch+json",
+        };
+        const response = await fetch(url, {
+          method: "POST",
+          headers,
+          body: JSON.stringify(events),
+        });
+        expect(response.status).toBe(200);
+      }
+    };
+    await Promise.all([0, 1, 2].map(post));
+    await atRest(agent);
+    const { events } = await broker.region.store.events.read("test.large", "earliest", limit);
+    const stored = events.map(({ entry: { event } }) => [
+      event.id,
+      Buffer.from(event.data ?? []).toString(),
+    ]);
+    expect(stored).toHaveLength(wanted.size);
+    expect(new Map(stored as [string, string][])).toEqual(wanted);
   });
 
   it("refuses who has no token, at the HTTP and the MQTT door", async () => {

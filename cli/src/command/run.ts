@@ -6,7 +6,7 @@ import {
   systemClock,
   type LogLevel,
 } from "@fleetmesh/core";
-import { keepYoungGenerationSmall } from "@fleetmesh/core/base";
+import { findCollector, keepHeapSmall } from "@fleetmesh/core/base";
 import { Option, type Command } from "commander";
 import { outputOf } from "../context.ts";
 import { processKinds } from "../process-kind.ts";
@@ -39,9 +39,17 @@ export function addRun(program: Command): void {
           logger,
         });
         await runUntilSignal(part, () => {
-          if (kind === "edge") keepYoungGenerationSmall(); // Again: the buffer's thread has undone it.
+          if (kind === "edge") settleHeap();
           outputOf(command).line("ready");
         });
       },
     );
+}
+
+const settleMs = 1_000;
+
+/** Again, since the buffer's thread has undone it; and what the start has left goes, from which V8 then measures growth. */
+function settleHeap(): void {
+  keepHeapSmall();
+  systemClock.setTimer(settleMs, () => findCollector()?.({ type: "major" }));
 }

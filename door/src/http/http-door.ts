@@ -12,6 +12,7 @@ import type { Principal } from "../auth/authenticator.ts";
 import { bearerToken, pathOf } from "../auth/bearer.ts";
 import type { DoorKind, Intake } from "../intake.ts";
 import type { DoorMetrics } from "../telemetry/door-metrics.ts";
+import { BodyMemory } from "./body-memory.ts";
 import { ByteBudget, type ByteReservation } from "./byte-budget.ts";
 import { sendProblem } from "./problem.ts";
 import {
@@ -47,12 +48,18 @@ export interface HttpDoorOptions {
   readonly logger: Logger;
   readonly limits?: Partial<HttpDoorLimits>;
   readonly kind?: DoorKind;
+  /**
+   * The intake keeps nothing of an event once `take` has resolved: the memory of large bodies is used again for others, where
+   * it would otherwise pile up until the next collection of all memory. Default false.
+   */
+  readonly reusesBodies?: boolean;
   /** Methods that somebody else serves on the same path, such as GET at the runtime. */
   readonly otherMethods?: readonly string[];
 }
 
 const prefix = "/v1/topics/";
 const suffix = "/events";
+const keptBodyBytesMax = 1024 * 1024;
 
 /**
  * `POST /v1/topics/{topic}/events`: CloudEvents in binary, structured or batched mode, answered 200 `{"accepted":n}` when
@@ -67,6 +74,7 @@ export class HttpDoor {
   readonly #kind: DoorKind;
   readonly #otherMethods: readonly string[];
   readonly #budget: ByteBudget;
+  readonly #bodies: BodyMemory;
 
   constructor(options: HttpDoorOptions) {
     this.#options = options;
@@ -78,6 +86,7 @@ export class HttpDoor {
     options.metrics.serves(this.#kind);
     this.#otherMethods = options.otherMethods ?? [];
     this.#budget = new ByteBudget(this.#limits.inFlightBytesMax);
+    this.#bodies = new BodyMemory(options.reusesBodies === true ? keptBodyBytesMax : 0);
   }
 
   /** Bytes of bodies held now. */
@@ -127,7 +136,10 @@ export class HttpDoor {
     const topic = this.#permittedTopic(request, principal);
     const bound = this.#boundOf(request);
     assertReadable(request, bound);
-    const body = await readBody(request, response, { ...bound, reservation });
+    const body = await readBody(request, response, {
+      ...{ ...bound, reservation },
+      join: (pieces, byteCount) => this.#bodies.join(pieces, byteCount),
+    });
     return this.#submit(request.rawHeaders, body, { topic, principal });
   }
 
@@ -151,6 +163,7 @@ export class HttpDoor {
     }
     if (events.length > 0) {
       await this.#options.intake.take({ ...target, events, door: this.#kind });
+      this.#bodies.giveBack(body);
       this.#options.metrics.received(target.topic, this.#kind, events.length);
     }
     return events.length;

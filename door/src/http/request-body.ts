@@ -17,6 +17,8 @@ export interface BodyBound {
 
 export interface BodyBounds extends BodyBound {
   readonly reservation: ByteReservation;
+  /** Makes one of the pieces in which a body came. */
+  readonly join: (pieces: readonly Buffer[], byteCount: number) => Buffer;
 }
 
 /** Throws before a byte is read when the declared length is over the bound. What is declared is not reserved: only what came. */
@@ -53,7 +55,7 @@ export function readBody(
     const onEnd = (): void => {
       settle();
       const [first] = chunks;
-      resolve(chunks.length === 1 && first ? first : Buffer.concat(chunks, byteCount));
+      resolve(chunks.length === 1 && first ? first : bounds.join(chunks, byteCount));
     };
     const onClose = (): void => {
       settle();

@@ -104,7 +104,8 @@ export class EdgeDoors implements Part {
     const { intake, registry, clock, logger } = this.#ports;
     const metrics = DoorMetrics.of(registry);
     const limits = { maxEventBytes: this.#config.maxEventBytes };
-    const door = new HttpDoor({ intake, admission, metrics, clock, logger, limits, kind });
+    const ports = { intake, admission, metrics, clock, logger };
+    const door = new HttpDoor({ ...ports, limits, kind, reusesBodies: true });
     return new HttpServer({ name: kind, listen, door, logger });
   }
 

@@ -11,7 +11,7 @@ export interface EdgeIntakePorts {
 
 /**
  * Behind the agent's doors: the current buffer.
- * Guarantees: resolves when all events are fsynced. Without a catalogue of topics every topic is taken; the region judges.
+ * Guarantees: resolves when all events are fsynced, and keeps nothing of them then: the doors use their memory again. Without a catalogue of topics every topic is taken; the region judges.
  * What repeats a recent event is dropped by the buffer, and counts as taken.
  * Errors: EVENT_CONFLICT (details.index), BUFFER_FULL, BUFFER_UNAVAILABLE, BUFFER_DAMAGED, STOPPING.
  */

@@ -1,7 +1,4 @@
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
-
-type Collect = (options: { readonly type: "minor" }) => void;
+import { findCollector } from "@fleetmesh/core/base";
 
 const collectBytes = 2 * 1024 * 1024;
 
@@ -11,14 +8,8 @@ const collectBytes = 2 * 1024 * 1024;
  * small heap takes well under a millisecond.
  */
 export class FreedMemory {
-  readonly #collect: Collect | undefined;
+  readonly #collect = findCollector();
   #byteCount = 0;
-
-  constructor() {
-    setFlagsFromString("--expose-gc");
-    const found: unknown = runInNewContext("typeof gc === 'function' ? gc : undefined");
-    this.#collect = typeof found === "function" ? (found as Collect) : undefined;
-  }
 
   /** So many bytes are no longer needed. */
   add(byteCount: number): void {

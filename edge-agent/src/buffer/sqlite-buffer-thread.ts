@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type DatabaseClass from "better-sqlite3";
 import {
   errorToData,
-  keepYoungGenerationSmall,
+  keepHeapSmall,
   MeshError,
   systemClock,
 } from "@fleetmesh/core/base";
@@ -13,7 +13,7 @@ import type { SqliteConnection } from "./sqlite-connection.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { transferablesOf } from "./transferables.ts";
 
-keepYoungGenerationSmall();
+keepHeapSmall();
 // By `import`, Node would parse the driver once more for the names it exports: 4 MB that stay.
 const Database = createRequire(import.meta.url)("better-sqlite3") as typeof DatabaseClass;
 
