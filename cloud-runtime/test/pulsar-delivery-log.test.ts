@@ -61,7 +61,7 @@ describe("the delivery log on Pulsar", () => {
     client = new MemoryPulsarClient(broker);
     deliveries = new DeliveryLog({
       ...{ client, admin: new CountingAdmin(broker), clock, chance: seededChance(2) },
-      ...{ region: "cn-east", name: "mesh-cn-east", sendTimeoutMs: 15_000, segmentCountMax: 10 },
+      ...{ name: "mesh-cn-east", sendTimeoutMs: 15_000, segmentCountMax: 10 },
       ...{ bounds: { recordsMax: 600, recordMs: 1e15 }, compactionBytes: 40_000, tenure },
       settledLetters: new SettledLetters(100),
       logger: createLogger({ part: "test", level: "silent" }),

@@ -1,8 +1,14 @@
-import { encodeEvent, type OutgoingMessage, type ReceivedMessage } from "@fleetmesh/pulsar";
+import {
+  encodeEvent,
+  eventOf,
+  stampOf,
+  type OutgoingMessage,
+  type ReceivedMessage,
+} from "@fleetmesh/pulsar";
 import { z } from "zod";
 import type { Attempt, DeadLetter } from "../delivery-store.ts";
 import type { LetterName } from "./letter-chunk.ts";
-import { stampFor, storedEventOf } from "./stored-message.ts";
+import { originOf, stampFor } from "./stored-message.ts";
 
 /** What a dead letter's message may have beyond its event's. */
 export const letterBytesMax = 32 * 1024;
@@ -39,14 +45,16 @@ export function nameOf({ id, subscription, topic, reason, atMs }: DeadLetter): L
 export function decodeLetter(
   message: ReceivedMessage,
   { id, subscription, topic, reason, atMs }: LetterName,
-  region: string,
 ): DeadLetter | undefined {
   const { meshletter, meshplace: position, meshattempts } = message.properties;
-  const stored = storedEventOf(message, topic, region);
-  if (meshletter !== id || position === undefined || !stored) return undefined;
+  const [stamp, event] = [stampOf(message.properties), eventOf(message)];
+  if (meshletter !== id || position === undefined || !stamp || !event) return undefined;
   const attempts = attemptsOf.safeParse(JSON.parse(meshattempts ?? "[]")).data ?? [];
-  const { origin, entry } = stored;
-  return { id, subscription, topic, position, atMs, reason, attempts, origin, entry };
+  const { sequence, receivedMs } = stamp;
+  return {
+    ...{ id, subscription, topic, position, atMs, reason, attempts, origin: originOf(stamp) },
+    entry: { topic, sequence, receivedMs, event },
+  };
 }
 
 const cut = (reason: string): string => reason.slice(0, reasonLengthMax);

@@ -9,7 +9,6 @@ import { placeBefore } from "./message-place.ts";
 import type { StorePorts } from "./store-ports.ts";
 
 export interface DeadLetterTopicsOptions extends StorePorts {
-  readonly region: string;
   /** Of the producer: the broker lets nobody else have it. */
   readonly name: string;
   readonly sendTimeoutMs: number;
@@ -103,7 +102,7 @@ export class DeadLetterTopics {
     await this.#catchUp.scan(scan, (message) => {
       const letter = wanted.get(formatMessageId(message.id));
       if (!letter) return true;
-      const decoded = decodeLetter(message, letter, this.#options.region);
+      const decoded = decodeLetter(message, letter);
       if (decoded) found.set(letter, decoded);
       else this.#options.logger.error({ id: letter.id, topic }, "A dead letter does not read.");
       return true;

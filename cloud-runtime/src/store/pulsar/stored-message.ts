@@ -38,7 +38,7 @@ export function storedEventOf(
   };
 }
 
-function originOf({ region, agentId, epoch, eventClass, position }: EventStamp): Origin {
+export function originOf({ region, agentId, epoch, eventClass, position }: EventStamp): Origin {
   if (agentId === undefined && position === undefined) return { region };
   if (position === undefined) return { region, agentId, epoch, eventClass };
   return { region, agentId, epoch, eventClass, position };
