@@ -1,12 +1,7 @@
 import { createRequire } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type DatabaseClass from "better-sqlite3";
-import {
-  errorToData,
-  keepHeapSmall,
-  MeshError,
-  systemClock,
-} from "@fleetmesh/core/base";
+import { errorToData, keepHeapSmall, MeshError, systemClock } from "@fleetmesh/core/base";
 import { BufferDisk } from "./buffer-disk.ts";
 import type { BufferReply, BufferRequest, BufferThreadSettings } from "./buffer-messages.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
