@@ -97,7 +97,7 @@ describe(`a runtime on Pulsar that is killed under load, STORM_SEED=${seed}`, ()
     expect(faults.slice(0, 20)).toEqual([]);
     const resent = [...journal.sent.values()].filter(({ sendings }) => sendings > 1);
     expect(resent.length).toBeGreaterThan(0);
-    expect(ids.length).toBeGreaterThan(100);
+    expect(ids.length).toBeGreaterThan(30);
     expect(await books()).toMatchObject({ difference: 0 });
     process.stdout.write(
       `killed ${killCount} times: ${ids.length} events, ${resent.length} resent\n`,
