@@ -1,8 +1,9 @@
-import { sleep, systemClock } from "@fleetmesh/core";
+import { setTimeout as delay } from "node:timers/promises";
+import { systemClock } from "@fleetmesh/core";
 
 const lookMs = 300;
 
-/** Looks until there is something; undefined when the time is over. A look that throws ends it. */
+/** Looks until there is something; undefined when the time is over. A look that throws ends it. Keeps the process alive meanwhile. */
 export async function until<Found>(
   waitMs: number,
   look: () => Promise<Found | undefined>,
@@ -12,9 +13,6 @@ export async function until<Found>(
     const found = await look();
     if (found !== undefined) return found;
     if (systemClock.monotonicMs() >= untilMs) return undefined;
-    const waiting = sleep(systemClock, lookMs);
-    // The clock's timers keep no process alive, and here nothing else may.
-    const alive = setInterval(() => undefined, lookMs);
-    await waiting.finally(() => clearInterval(alive));
+    await delay(lookMs);
   }
 }
