@@ -1,41 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { AppendItem, BufferLimits, EventBuffer } from "@fleetmesh/edge-agent";
-import type { BufferUnderTest } from "./buffer.contract.ts";
+import { describe, expect, it } from "vitest";
+import type { AppendItem, EventBuffer } from "@fleetmesh/edge-agent";
 import { assertLedger, idsOf, itemOf, itemsOf, readAll, storedUpTo } from "./buffer-events.ts";
+import { bufferFixture, roomy, type BufferUnderTest } from "./buffer-fixture.ts";
 
-const roomy: BufferLimits = { bytesMax: 64 * 1024 * 1024, whenFull: "reject" };
 const conflictAt = (index: number) => ({ kind: "EVENT_CONFLICT", details: { index } });
 
 /** The part of the contract about events that are sent again. */
 export function testBufferRepeats(name: string, kind: BufferUnderTest): void {
   describe(`EventBuffer contract, repeated events: ${name}`, () => {
-    let directory = "";
-    let opened: EventBuffer[] = [];
-
-    beforeEach(async () => {
-      directory = await mkdtemp(join(tmpdir(), "fleetmesh-repeats-"));
-      opened = [];
-    });
-    afterEach(async () => {
-      for (const buffer of opened) await buffer.stop(AbortSignal.timeout(5_000));
-      await rm(directory, { recursive: true, force: true });
-    });
-
-    const open = async (limits: BufferLimits = roomy): Promise<EventBuffer> => {
-      const buffer = kind.open(directory, limits);
-      opened.push(buffer);
-      await buffer.start();
-      return buffer;
-    };
-    const reopen = async (buffer: EventBuffer, limits = roomy): Promise<EventBuffer> => {
-      const next = await kind.reopen(buffer, directory, limits);
-      if (next !== buffer) opened.push(next);
-      await next.start();
-      return next;
-    };
+    const { open, reopen } = bufferFixture(kind);
     const stored = async (buffer: EventBuffer): Promise<string[]> => {
       await assertLedger(buffer);
       return idsOf(await readAll(buffer, "normal"));

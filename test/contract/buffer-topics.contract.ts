@@ -1,14 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { seededChance } from "@fleetmesh/core";
-import type { BufferLimits, EventBuffer } from "@fleetmesh/edge-agent";
+import type { EventBuffer } from "@fleetmesh/edge-agent";
 import { assertLedger, itemOf, itemsOf, startMs, storedUpTo } from "./buffer-events.ts";
-import type { BufferUnderTest } from "./buffer.contract.ts";
-
-const roomy: BufferLimits = { bytesMax: 64 * 1024 * 1024, whenFull: "reject" };
-const small: BufferLimits = { bytesMax: 512 * 1024, whenFull: "evict-lowest-class" };
+import { bufferFixture, small, type BufferUnderTest } from "./buffer-fixture.ts";
 
 async function waiting(buffer: EventBuffer): Promise<Record<string, number>> {
   const { queued } = await buffer.topics();
@@ -24,30 +18,7 @@ async function oldest(buffer: EventBuffer, topic: string): Promise<number | unde
 
 export function testBufferTopics(name: string, kind: BufferUnderTest): void {
   describe(`EventBuffer contract, topics: ${name}`, () => {
-    let directory = "";
-    let opened: EventBuffer[] = [];
-
-    beforeEach(async () => {
-      directory = await mkdtemp(join(tmpdir(), "fleetmesh-buffer-"));
-      opened = [];
-    });
-    afterEach(async () => {
-      for (const buffer of opened) await buffer.stop(AbortSignal.timeout(5_000));
-      await rm(directory, { recursive: true, force: true });
-    });
-
-    const open = async (limits: BufferLimits = roomy): Promise<EventBuffer> => {
-      const buffer = kind.open(directory, limits);
-      opened.push(buffer);
-      await buffer.start();
-      return buffer;
-    };
-    const reopen = async (buffer: EventBuffer): Promise<EventBuffer> => {
-      const next = await kind.reopen(buffer, directory, roomy);
-      if (next !== buffer) opened.push(next);
-      await next.start();
-      return next;
-    };
+    const { open, reopen } = bufferFixture(kind);
 
     it("counts to the event what waits of each topic, whatever is acknowledged and however it ends", async () => {
       const chance = seededChance(7);

@@ -1,9 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { agentMadeId, emptyWatermark } from "@fleetmesh/core";
-import type { BufferLimits, EventBuffer } from "@fleetmesh/edge-agent";
 import {
   assertLedger,
   gapsOf,
@@ -14,46 +10,11 @@ import {
   startMs,
   storedUpTo,
 } from "./buffer-events.ts";
-
-export interface BufferUnderTest {
-  /** Opens a buffer on the folder; again on the same folder, it finds what was stored. */
-  open(directory: string, limits: BufferLimits): EventBuffer;
-  /** Ends it without saying goodbye and returns it, or another on the same folder, not started. */
-  reopen(buffer: EventBuffer, directory: string, limits: BufferLimits): Promise<EventBuffer>;
-}
-
-const roomy: BufferLimits = { bytesMax: 64 * 1024 * 1024, whenFull: "reject" };
-const small: BufferLimits = { bytesMax: 512 * 1024, whenFull: "evict-lowest-class" };
+import { bufferFixture, roomy, small, type BufferUnderTest } from "./buffer-fixture.ts";
 
 export function testBufferContract(name: string, kind: BufferUnderTest): void {
   describe(`EventBuffer contract: ${name}`, () => {
-    let directory = "";
-    let opened: EventBuffer[] = [];
-
-    beforeEach(async () => {
-      directory = await mkdtemp(join(tmpdir(), "fleetmesh-buffer-"));
-      opened = [];
-    });
-    afterEach(async () => {
-      for (const buffer of opened) await buffer.stop(AbortSignal.timeout(5_000));
-      await rm(directory, { recursive: true, force: true });
-    });
-
-    const open = async (limits: BufferLimits = roomy): Promise<EventBuffer> => {
-      const buffer = kind.open(directory, limits);
-      opened.push(buffer);
-      await buffer.start();
-      return buffer;
-    };
-    const reopen = async (
-      buffer: EventBuffer,
-      limits: BufferLimits = roomy,
-    ): Promise<EventBuffer> => {
-      const next = await kind.reopen(buffer, directory, limits);
-      if (next !== buffer) opened.push(next);
-      await next.start();
-      return next;
-    };
+    const { directory, open, reopen } = bufferFixture(kind);
 
     it("gives back events in order, byte for byte, with sequences from 1", async () => {
       const buffer = await open();
@@ -320,7 +281,7 @@ export function testBufferContract(name: string, kind: BufferUnderTest): void {
     });
 
     it("takes nothing before it starts and after it stops", async () => {
-      const buffer = kind.open(directory, roomy);
+      const buffer = kind.open(directory(), roomy);
       await expect(buffer.append([itemOf(1)])).rejects.toMatchObject({ kind: "STOPPING" });
       await buffer.stop(AbortSignal.timeout(1_000));
       const other = await open();

@@ -2,7 +2,8 @@ import { createLogger, seededChance, SimulatedClock, systemClock } from "@fleetm
 import { MemoryBuffer, SqliteBuffer, type BufferLimits } from "@fleetmesh/edge-agent";
 import { testBufferRepeats } from "./buffer-repeats.contract.ts";
 import { testBufferTopics } from "./buffer-topics.contract.ts";
-import { testBufferContract, type BufferUnderTest } from "./buffer.contract.ts";
+import type { BufferUnderTest } from "./buffer-fixture.ts";
+import { testBufferContract } from "./buffer.contract.ts";
 
 const agentId = "agent-1";
 const logger = createLogger({ part: "test", level: "silent" });
