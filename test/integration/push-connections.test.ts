@@ -61,7 +61,7 @@ interface Pushed {
 
 function push(target: HttpTarget, pushed: Pushed = {}): Promise<DeliveryOutcome> {
   const { id = "1", data = "{}", timeoutMs = 5_000 } = pushed;
-  const event = sampleEvent({ id, data: Buffer.from(data) });
+  const event = sampleEvent({ id, data });
   const at = { topic: "a", subscription: "s1", timeoutMs, isRedriven: false };
   return new Promise((settle) => target.deliver({ ...at, event, settle }));
 }
