@@ -54,14 +54,22 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of regions over Pul
     expect(await west.ids(topic)).toEqual(wanted);
     const text = await (await west.request(`/v1/topics/${topic}/events`)).text();
     expect(text).toContain(`"meshorigin":"cn-east"`);
-    expect(bridge.links()).toMatchObject([
-      { from: "cn-east", to: "cn-west", topic, kind: "pulsar", state: "up", backlog: 0 },
-    ]);
+    // What follows the data has its own time.
+    await vi.waitFor(
+      () =>
+        expect(bridge.links()).toMatchObject([
+          { from: "cn-east", to: "cn-west", topic, kind: "pulsar", state: "up", backlog: 0 },
+        ]),
+      waiting,
+    );
     const ledger = (await (await west.request("/v1/ledger")).json()) as Record<string, unknown>;
     expect(ledger).toMatchObject({ difference: 0, topics: [{ topic, replicated: 200 }] });
-    const shown = await bridge.registry.metrics();
-    expect(shown).toMatch(
-      /fleetmesh_replication_lag_seconds\{region="cn-east",to="cn-west",topic="vehicle.telemetry"\} 0\n/,
+    await vi.waitFor(
+      async () =>
+        expect(await bridge.registry.metrics()).toMatch(
+          /fleetmesh_replication_lag_seconds\{region="cn-east",to="cn-west",topic="vehicle.telemetry"\} 0\n/,
+        ),
+      waiting,
     );
   });
 
