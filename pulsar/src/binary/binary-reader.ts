@@ -1,9 +1,9 @@
-import { Backoff, MeshError, sleep, type Chance, type Clock } from "@fleetmesh/core";
+import { MeshError, type Chance, type Clock } from "@fleetmesh/core";
 import { formatMessageId, type MessageId } from "../message-id.ts";
 import type { PulsarReader, ReaderOptions, ReceivedMessage } from "../pulsar-client.ts";
+import { ReadLoop } from "../read-loop.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
 import { ConsumerSession } from "./consumer-session.ts";
-import { Deferred } from "./deferred.ts";
 import { batchEnd, EntryQueue } from "./entry-queue.ts";
 import type { ReceivedEntry } from "./received-entry.ts";
 
@@ -16,7 +16,6 @@ export interface BinaryReaderOptions {
   readonly chance: Chance;
 }
 
-const retryRange = { initialMs: 100, maxMs: 5_000, floor: 0.5 };
 /** An entry that arrives damaged so often lies damaged at the broker. */
 const damagesMax = 3;
 
@@ -28,44 +27,39 @@ export class BinaryReader implements PulsarReader {
   readonly #options: BinaryReaderOptions;
   readonly #subscription: string;
   readonly #queue = new EntryQueue();
-  readonly #closing = new AbortController();
-  readonly #backoff: Backoff;
+  readonly #loop: ReadLoop;
   #after: ReaderOptions["after"];
   #session: ConsumerSession | undefined;
-  #failure: MeshError | undefined;
-  #news = new Deferred<undefined>();
   #damages = 0;
-  #loop: Promise<void> | undefined;
 
   /** Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED, TOPIC_UNKNOWN. */
   static async open(options: BinaryReaderOptions): Promise<BinaryReader> {
     const reader = new BinaryReader(options);
-    reader.#loop = reader.#run(await reader.#subscribe());
+    await reader.#loop.start();
     return reader;
   }
 
   private constructor(options: BinaryReaderOptions) {
     this.#options = options;
     this.#after = options.reader.after;
-    this.#backoff = new Backoff(retryRange, options.chance);
     this.#subscription = `fleetmesh-reader-${options.chance.hex64()}`;
+    const { clock, chance } = options;
+    this.#loop = new ReadLoop({
+      ...{ clock, chance },
+      subscribe: () => this.#subscribe(),
+      onLost: () => this.#onLost(),
+      take: (countMax) => this.#take(countMax),
+    });
   }
 
-  async next(countMax: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
-    while (!signal.aborted) {
-      if (this.#failure !== undefined) throw this.#failure;
-      const messages = this.#take(countMax);
-      if (messages.length > 0) return messages;
-      await this.#whenNews(signal);
-    }
-    return [];
+  next(countMax: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
+    return this.#loop.next(countMax, signal);
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    this.#fail(new MeshError("STOPPING", "The reader is closed"));
+    this.#loop.close();
     await this.#session?.close();
-    await this.#loop;
+    await this.#loop.ended();
   }
 
   #take(countMax: number): ReceivedMessage[] {
@@ -76,7 +70,7 @@ export class BinaryReader implements PulsarReader {
       if (last !== undefined) {
         this.#after = last.id;
         this.#damages = 0;
-        this.#backoff.reset();
+        this.#loop.backoff.reset();
       }
       this.#refill();
       return messages;
@@ -109,41 +103,9 @@ export class BinaryReader implements PulsarReader {
     throw new MeshError("PULSAR_UNAVAILABLE", text, options);
   }
 
-  async #whenNews(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    const news = this.#news;
-    const wake = (): void => news.resolve(undefined);
-    signal.addEventListener("abort", wake, { once: true });
-    await news.promise;
-    signal.removeEventListener("abort", wake);
-    if (this.#news === news) this.#news = new Deferred();
-  }
-
-  async #run(first: ConsumerSession): Promise<void> {
-    let session: ConsumerSession | undefined = first;
-    while (session !== undefined) {
-      await session.lost;
-      // What waits comes again: the new consumer starts behind what was given out.
-      this.#session = undefined;
-      this.#queue.clear();
-      session = await this.#resubscribe();
-    }
-  }
-
-  async #resubscribe(): Promise<ConsumerSession | undefined> {
-    const { signal } = this.#closing;
-    for (;;) {
-      await sleep(this.#options.clock, this.#backoff.next(), signal);
-      if (signal.aborted) return undefined;
-      try {
-        return await this.#subscribe();
-      } catch (error) {
-        const reason = MeshError.from(error);
-        if (reason.retryable && reason.kind !== "STOPPING") continue;
-        this.#fail(reason);
-        return undefined;
-      }
-    }
+  #onLost(): void {
+    this.#session = undefined;
+    this.#queue.clear();
   }
 
   async #subscribe(): Promise<ConsumerSession> {
@@ -164,7 +126,7 @@ export class BinaryReader implements PulsarReader {
       await session.close();
       throw error;
     }
-    if (this.#closing.signal.aborted) await session.close();
+    if (this.#loop.isClosing) await session.close();
     this.#session = session;
     session.permit(reader.queueMax);
     return session;
@@ -179,11 +141,6 @@ export class BinaryReader implements PulsarReader {
 
   #onEntry(entry: ReceivedEntry): void {
     this.#queue.push(entry);
-    this.#news.resolve(undefined);
-  }
-
-  #fail(reason: MeshError): void {
-    this.#failure ??= reason;
-    this.#news.resolve(undefined);
+    this.#loop.wake();
   }
 }

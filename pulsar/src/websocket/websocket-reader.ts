@@ -1,7 +1,7 @@
-import { Backoff, MeshError, sleep, type Chance, type Clock, type Timer } from "@fleetmesh/core";
-import { Deferred } from "../binary/deferred.ts";
+import { MeshError, type Chance, type Clock, type Timer } from "@fleetmesh/core";
 import { compareMessageIds, type MessageId } from "../message-id.ts";
 import type { PulsarReader, ReaderOptions, ReceivedMessage } from "../pulsar-client.ts";
+import { ReadLoop } from "../read-loop.ts";
 import { encodeMessageId } from "./message-id-text.ts";
 import { acknowledgement, parseReceived, type SocketReceived } from "./received-text.ts";
 import type { WebSocketEntry } from "./websocket-entry.ts";
@@ -19,53 +19,47 @@ export interface WebSocketReaderOptions {
   readonly chance: Chance;
 }
 
-const retryRange = { initialMs: 100, maxMs: 5_000, floor: 0.5 };
-
 /**
  * A reader over the WebSocket API. The place is ours: after a lost connection a new reader starts behind the last message that was
  * given out. See PulsarReader for what is promised.
  */
 export class WebSocketReader implements PulsarReader {
   readonly #options: WebSocketReaderOptions;
-  readonly #closing = new AbortController();
-  readonly #backoff: Backoff;
+  readonly #loop: ReadLoop;
   #after: ReaderOptions["after"];
   #queue: SocketReceived[] = [];
   #session: WebSocketSession | undefined;
-  #failure: MeshError | undefined;
-  #news = new Deferred<undefined>();
   #silence: Timer | undefined;
   #isSilent = true;
-  #loop: Promise<void> | undefined;
 
   /** Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED, TOPIC_UNKNOWN. */
   static async open(options: WebSocketReaderOptions): Promise<WebSocketReader> {
     const reader = new WebSocketReader(options);
-    reader.#loop = reader.#run(await reader.#subscribe());
+    await reader.#loop.start();
     return reader;
   }
 
   private constructor(options: WebSocketReaderOptions) {
     this.#options = options;
     this.#after = options.after;
-    this.#backoff = new Backoff(retryRange, options.chance);
+    const { clock, chance } = options;
+    this.#loop = new ReadLoop({
+      ...{ clock, chance },
+      subscribe: () => this.#subscribe(),
+      onLost: () => this.#onLost(),
+      take: (countMax) => this.#take(countMax),
+    });
   }
 
-  async next(countMax: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
-    while (!signal.aborted) {
-      if (this.#failure !== undefined) throw this.#failure;
-      const messages = this.#take(countMax);
-      if (messages.length > 0) return messages;
-      await this.#whenNews(signal);
-    }
-    return [];
+  next(countMax: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
+    return this.#loop.next(countMax, signal);
   }
 
   async close(): Promise<void> {
-    this.#closing.abort();
-    this.#fail(new MeshError("STOPPING", "The reader is closed"));
+    this.#loop.close();
+    this.#silence?.cancel();
     await this.#session?.close();
-    await this.#loop;
+    await this.#loop.ended();
   }
 
   #take(countMax: number): ReceivedMessage[] {
@@ -73,47 +67,15 @@ export class WebSocketReader implements PulsarReader {
     const last = taken.at(-1);
     if (last === undefined) return [];
     this.#after = last.id;
-    this.#backoff.reset();
+    this.#loop.backoff.reset();
     for (const { ticket } of taken) this.#session?.send(acknowledgement(ticket));
     return taken;
   }
 
-  async #whenNews(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    const news = this.#news;
-    const wake = (): void => news.resolve(undefined);
-    signal.addEventListener("abort", wake, { once: true });
-    await news.promise;
-    signal.removeEventListener("abort", wake);
-    if (this.#news === news) this.#news = new Deferred();
-  }
-
-  async #run(first: WebSocketSession): Promise<void> {
-    let session: WebSocketSession | undefined = first;
-    while (session !== undefined) {
-      await session.lost;
-      // What waits comes again: the new reader starts behind what was given out.
-      this.#session = undefined;
-      this.#silence?.cancel();
-      this.#queue = [];
-      session = await this.#resubscribe();
-    }
-  }
-
-  async #resubscribe(): Promise<WebSocketSession | undefined> {
-    const { signal } = this.#closing;
-    for (;;) {
-      await sleep(this.#options.clock, this.#backoff.next(), signal);
-      if (signal.aborted) return undefined;
-      try {
-        return await this.#subscribe();
-      } catch (error) {
-        const reason = MeshError.from(error);
-        if (reason.retryable) continue;
-        this.#fail(reason);
-        return undefined;
-      }
-    }
+  #onLost(): void {
+    this.#session = undefined;
+    this.#silence?.cancel();
+    this.#queue = [];
   }
 
   async #subscribe(): Promise<WebSocketSession> {
@@ -126,7 +88,7 @@ export class WebSocketReader implements PulsarReader {
     const onText = (text: string): void => this.#onMessage(text);
     try {
       const session = await entry.open({ ...place, query, onText });
-      if (this.#closing.signal.aborted) await session.close();
+      if (this.#loop.isClosing) await session.close();
       this.#session = session;
       this.#listen();
       return session;
@@ -156,7 +118,7 @@ export class WebSocketReader implements PulsarReader {
     if (isKnown) this.#session?.send(acknowledgement(received.ticket));
     else this.#queue.push(received);
     this.#isSilent = false;
-    this.#news.resolve(undefined);
+    this.#loop.wake();
   }
 
   /** Nothing is lost by asking anew: the place is ours. */
@@ -168,15 +130,9 @@ export class WebSocketReader implements PulsarReader {
         this.#listen();
         return;
       }
-      this.#backoff.reset();
+      this.#loop.backoff.reset();
       const silent = new MeshError("PULSAR_UNAVAILABLE", "Nothing came for a while");
       void this.#session?.close(silent);
     });
-  }
-
-  #fail(reason: MeshError): void {
-    this.#failure ??= reason;
-    this.#silence?.cancel();
-    this.#news.resolve(undefined);
   }
 }
