@@ -145,11 +145,14 @@ function refusal(call: AdminCall, { status, body }: AdminAnswer): MeshError {
   return new MeshError("PULSAR_UNAVAILABLE", text, { details: { pulsarStatus: status } });
 }
 
+/** Of an unexpected error the broker tells its stack, too. */
+const javaMessage = /^Message: (.+)$/m;
+
 function reasonOf(body: unknown): string {
   const isObject = typeof body === "object" && body !== null;
   const reason: unknown = isObject && "reason" in body ? body.reason : body;
   const text = typeof reason === "string" ? reason : JSON.stringify(reason ?? "no reason");
-  return text.slice(0, 300);
+  return (javaMessage.exec(text)?.[1] ?? text).slice(0, 300);
 }
 
 function unreachable(origin: string, { method, path }: AdminCall, cause: unknown): MeshError {

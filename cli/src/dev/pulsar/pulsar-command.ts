@@ -28,6 +28,9 @@ const smallSettings: PulsarSettings = {
   dbStorage_readAheadCacheMaxSizeMb: 16,
   dbStorage_rocksDB_blockCacheSize: 8_388_608,
   journalPreAllocSizeMB: 4,
+  // Larger than what is written at once: a full buffer is written in the middle of a record, and a bookie that is killed then takes
+  // the half record with zeros behind it for a whole one, and its ledger cannot be opened any more.
+  journalWriteBufferSizeKB: 4_096,
   numIOThreads: 2,
   numOrderedExecutorThreads: 2,
   numExecutorThreadPoolSize: 2,
