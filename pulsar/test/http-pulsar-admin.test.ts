@@ -28,6 +28,8 @@ describe("what the admin says of a broker's failure", () => {
 
   it("is the reason of every other answer", async () => {
     const admin = await adminOf(412, JSON.stringify({ reason: "Topic is fenced" }));
-    await expect(admin.lastMessageId("vehicle.speed")).rejects.toThrow(/with 412: Topic is fenced$/);
+    await expect(admin.lastMessageId("vehicle.speed")).rejects.toThrow(
+      /with 412: Topic is fenced$/,
+    );
   });
 });
