@@ -1,5 +1,8 @@
+import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
+
+const wishKey = "fleetmesh small heap";
 
 export type CollectGarbage = (options: { readonly type: "minor" | "major" }) => void;
 
@@ -10,8 +13,16 @@ export type CollectGarbage = (options: { readonly type: "minor" | "major" }) => 
  * is to be said again once the threads run.
  */
 export function keepHeapSmall(): void {
-  setFlagsFromString("--semi-space-growth-factor=1");
-  setFlagsFromString("--heap-growing-percent=50");
+  setEnvironmentData(wishKey, true);
+  setSmallHeapFlags();
+}
+
+/**
+ * In a thread, before it allocates: its heap is kept small if the program wants its heaps so. V8's flags are the process's; a thread
+ * that set them by itself would slow down the collector of every program that has it as one part among others.
+ */
+export function keepThreadHeapSmall(): void {
+  if (getEnvironmentData(wishKey) === true) setSmallHeapFlags();
 }
 
 /**
@@ -22,4 +33,9 @@ export function findCollector(): CollectGarbage | undefined {
   setFlagsFromString("--expose-gc");
   const found: unknown = runInNewContext("typeof gc === 'function' ? gc : undefined");
   return typeof found === "function" ? (found as CollectGarbage) : undefined;
+}
+
+function setSmallHeapFlags(): void {
+  setFlagsFromString("--semi-space-growth-factor=1");
+  setFlagsFromString("--heap-growing-percent=50");
 }

@@ -1,14 +1,14 @@
 import { createRequire } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type DatabaseClass from "better-sqlite3";
-import { errorToData, keepHeapSmall, MeshError, systemClock } from "@fleetmesh/core/base";
+import { errorToData, keepThreadHeapSmall, MeshError, systemClock } from "@fleetmesh/core/base";
 import { BufferDisk } from "./buffer-disk.ts";
 import type { BufferReply, BufferRequest, BufferThreadSettings } from "./buffer-messages.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 import { FreedMemory } from "./freed-memory.ts";
 import { transferablesOf } from "./transferables.ts";
 
-keepHeapSmall();
+keepThreadHeapSmall();
 // By `import`, Node would parse the driver once more for the names it exports: 4 MB that stay.
 const Database = createRequire(import.meta.url)("better-sqlite3") as typeof DatabaseClass;
 

@@ -12,7 +12,7 @@ import { dirname, join } from "node:path";
 import { createRequire } from "node:module";
 import { parentPort, workerData } from "node:worker_threads";
 import type DatabaseClass from "better-sqlite3";
-import { errorToData, keepHeapSmall, MeshError } from "@fleetmesh/core/base";
+import { errorToData, keepThreadHeapSmall, MeshError } from "@fleetmesh/core/base";
 import { openSchema, pageBytes, readMeta, type BufferIdentity } from "./buffer-schema.ts";
 import { readIdentityFile } from "./identity-file.ts";
 import { renewalOf, syncDirectory, type QuarantineFolder } from "./quarantine.ts";
@@ -20,7 +20,7 @@ import { Renewal } from "./renewal.ts";
 import { Salvage } from "./salvage.ts";
 import type { SqliteConnection } from "./sqlite-connection.ts";
 
-keepHeapSmall();
+keepThreadHeapSmall();
 // By `import`, Node would parse the driver once more for the names it exports: 4 MB that stay.
 const Database = createRequire(import.meta.url)("better-sqlite3") as typeof DatabaseClass;
 
