@@ -20,9 +20,15 @@ const plainBytesMax = 64 * 1024 * 1024;
 type ZstdDecompress = (bytes: Uint8Array, options: { maxOutputLength: number }) => Buffer;
 const zstd = (zlib as { zstdDecompressSync?: ZstdDecompress }).zstdDecompressSync;
 
+/**
+ * What is smaller goes as it is. Each call of zlib takes a quarter of a megabyte for its tables, which the garbage collector has to
+ * find again: at a thousand single events a second that alone kept it busy. Under load events go in batches, which are larger.
+ */
+const worthBytes = 4 * 1024;
+
 /** Level 1: the bytes go to the next machine, not over a vehicle's uplink. What does not shrink goes as it is. */
 export function compressPayload(bytes: Uint8Array, wanted: PayloadCompression): CompressedPayload {
-  if (wanted === "zlib") {
+  if (wanted === "zlib" && bytes.length >= worthBytes) {
     const deflated = deflateSync(bytes, { level: 1 });
     if (deflated.length < bytes.length) return { codec: zlibCodec, bytes: deflated };
   }
