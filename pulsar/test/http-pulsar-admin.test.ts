@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "@fleetmesh/core";
 import { afterEach, describe, expect, it } from "vitest";
-import { HttpPulsarAdmin } from "@fleetmesh/pulsar";
+import { HttpPulsarAdmin } from "../src/http-pulsar-admin.ts";
 
 describe("what the admin says of a broker's failure", () => {
   let server: Server | undefined;
