@@ -1,6 +1,6 @@
 import { seededChance } from "@fleetmesh/core";
 import { describe, expect, it } from "vitest";
-import { NumberRanges } from "../src/store/pulsar/audit/number-ranges.ts";
+import { NumberRanges } from "../src/store/shared/number-ranges.ts";
 import { ForeignSequences } from "../src/store/pulsar/foreign-sequences.ts";
 import { StreamTable } from "../src/store/pulsar/stream-table.ts";
 

@@ -141,6 +141,18 @@ describe("/v1/subscriptions", () => {
     expect([...taken].sort()).toEqual(["after", "after", "before"]);
   });
 
+  it("refuses what takes other regions where no region is told of groups", async () => {
+    for (const [field, given] of [
+      ["replicated", { replicated: true }],
+      ["start", { start: "continue" }],
+    ] as const) {
+      const answer = await ask("POST", "subscriptions", { ...body, id: "s1", ...given });
+      expect(answer).toMatchObject({ status: 400, body: { code: "MESH-6001" } });
+      expect(JSON.stringify(answer.body)).toContain(`${field}: `);
+    }
+    expect((await ask("GET", "subscriptions/s1")).status).toBe(404);
+  });
+
   it("never tells a secret, and keeps it when what was read is written back", async () => {
     const made = await ask("POST", "subscriptions", {
       ...body,

@@ -18,7 +18,7 @@ const batch = 10;
 const keyCount = 5;
 
 const idOf = (name: string, number: number): string => `${name}-${number}`;
-export const keyOf = (number: number): string => `key-${number % keyCount}`;
+const keyOf = (number: number): string => `key-${number % keyCount}`;
 
 /** A program that posts a batch until the region has taken it. */
 export function startPoster(region: RuntimeHarness, topic: string): DrillPublisher {
@@ -89,4 +89,15 @@ export async function startAgent(region: RuntimeHarness, topic: string): Promise
       await rm(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** A publisher's numbers in the order of the ids, by key. */
+export function numbersByKey(ids: readonly string[], name: string): Map<string, number[]> {
+  const byKey = new Map<string, number[]>();
+  for (const id of ids) {
+    if (!id.startsWith(`${name}-`)) continue;
+    const number = Number(id.slice(name.length + 1));
+    byKey.set(keyOf(number), [...(byKey.get(keyOf(number)) ?? []), number]);
+  }
+  return byKey;
 }

@@ -4,7 +4,7 @@ import type { RuntimeHarness } from "../integration/runtime-harness.ts";
 import { PulsarPair } from "../servers/pulsar-pair.ts";
 import type { PulsarServer } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
-import { keyOf, startAgent, startPoster, type DrillPublisher } from "./drill-publisher.ts";
+import { numbersByKey, startAgent, startPoster, type DrillPublisher } from "./drill-publisher.ts";
 import { GeoMeshFixture, whenReady } from "./geo-mesh-fixture.ts";
 
 const topic = "vehicle.telemetry";
@@ -18,17 +18,6 @@ afterEach(async () => {
 });
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
-
-/** Each publisher's numbers in the order in which the region gives them, by key. */
-function orderOf(ids: readonly string[], name: string): Map<string, number[]> {
-  const byKey = new Map<string, number[]>();
-  for (const id of ids) {
-    if (!id.startsWith(`${name}-`)) continue;
-    const number = Number(id.slice(name.length + 1));
-    byKey.set(keyOf(number), [...(byKey.get(keyOf(number)) ?? []), number]);
-  }
-  return byKey;
-}
 
 async function ledgerOf(region: RuntimeHarness): Promise<{ difference: number }> {
   return (await (await region.request("/v1/ledger")).json()) as { difference: number };
@@ -108,7 +97,7 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("the loss of a region", () 
       const ids = await region.ids(topic);
       expect([...ids].sort(), region.region).toEqual(acknowledged);
       for (const { name } of publishers)
-        for (const [key, numbers] of orderOf(ids, name)) {
+        for (const [key, numbers] of numbersByKey(ids, name)) {
           const sorted = [...numbers].sort((a, b) => a - b);
           expect(numbers, `${region.region}: ${name} ${key}`).toEqual(sorted);
         }

@@ -1,6 +1,6 @@
 import type { MeshEvent } from "@fleetmesh/core";
 import type { Attempt } from "../store/delivery-store.ts";
-import type { Position, StoredEvent } from "../store/event-store.ts";
+import type { Origin, Position, StoredEvent } from "../store/event-store.ts";
 import type { Delivery, DeliveryOutcome } from "../target/target.ts";
 import type { Tracked } from "./cursor-tracker.ts";
 import type { Feed } from "./feed.ts";
@@ -33,6 +33,10 @@ export class DeliveryItem implements Delivery, Tracked {
   readonly key: string;
   readonly isRedriven: boolean;
   readonly byteCount: number;
+  /** What all regions call it by; kept while it is parked. */
+  readonly origin: Origin;
+  readonly number: string | undefined;
+  readonly sentMs: number | undefined;
   isSettled = false;
   lane: Lane | undefined;
   /** The next event of the same key. */
@@ -58,6 +62,9 @@ export class DeliveryItem implements Delivery, Tracked {
     this.position = stored.position;
     this.topic = stored.topic;
     this.isRedriven = at.feed === undefined;
+    this.origin = stored.origin;
+    this.number = stored.number;
+    this.sentMs = stored.sentMs;
     this.byteCount = overheadBytes + (stored.entry.event.data?.length ?? 0);
   }
 

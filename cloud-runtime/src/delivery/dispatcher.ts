@@ -17,12 +17,14 @@ import { CursorTracker } from "./cursor-tracker.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { createDeliveryMetrics, type DeliveryMetrics } from "./delivery-metrics.ts";
 import { Feed } from "./feed.ts";
+import { GroupTeller } from "./group-teller.ts";
+import { groupOf } from "./group-of.ts";
 import { ReadTurns } from "./read-turns.ts";
 import { RunnerTelemetry } from "./runner-telemetry.ts";
 import { isSameButState } from "./is-same-but-state.ts";
 import { SubscriptionRunner, type RunnerBounds } from "./subscription-runner.ts";
 import {
-  startCursor,
+  firstCursor,
   startsOf,
   storedTopics,
   totalOf,
@@ -68,6 +70,7 @@ export class Dispatcher implements Part {
   readonly #options: DispatcherOptions;
   #journal: DeliveryJournal;
   readonly #gates: TargetGates;
+  readonly #teller: GroupTeller | undefined;
   readonly #turns = new ReadTurns(readTurnsMax);
   readonly #readers = new Map<string, TopicReader>();
   readonly #running = new Map<string, Running>();
@@ -83,6 +86,9 @@ export class Dispatcher implements Part {
     this.#options = options;
     this.#gates = new TargetGates(options.clock);
     this.#journal = this.#newJournal();
+    const { groups } = options.store;
+    const feeds = () => this.#feeds();
+    this.#teller = groups && new GroupTeller({ groups, feeds, clock: options.clock });
     this.metrics = createDeliveryMetrics(options.registry, () => this.#collect());
   }
 
@@ -99,6 +105,7 @@ export class Dispatcher implements Part {
     this.#reconcile();
     await Promise.all(this.#changes.values());
     this.#idleLoop = this.#flushIdle();
+    this.#teller?.start();
   }
 
   async stop(deadline: AbortSignal): Promise<void> {
@@ -111,6 +118,8 @@ export class Dispatcher implements Part {
     await Promise.all(running.map(({ runner }) => runner.stop(deadline)));
     await Promise.all([...this.#readers.values()].map((reader) => reader.stop()));
     await this.#idleLoop;
+    await this.#teller?.stop();
+    await this.#teller?.tell(this.#feeds());
     for (const feed of this.#feeds()) this.#journal.moved(feed);
     await this.#journal.stop();
   }
@@ -273,6 +282,7 @@ export class Dispatcher implements Part {
     timer.cancel();
     for (const feed of runner.feeds.values()) this.#journal.moved(feed);
     await this.#journal.flush();
+    await this.#teller?.tell(runner.feeds.values());
     this.#gates.give(subscription.sink);
     this.#running.delete(subscription.id);
   }
@@ -308,24 +318,19 @@ export class Dispatcher implements Part {
       if (isWanted(topic) && !runner.feeds.has(topic)) await this.#openFeed(running, topic);
   }
 
-  /** Without a cursor the topic came into being after the subscription, which takes it from its first event on. */
   async #openFeed({ subscription, runner }: Running, topic: string, kept?: Cursor): Promise<void> {
     const { store, clock } = this.#options;
-    const cursor = kept ?? (await this.#firstCursor(subscription.id, topic));
+    const cursor = kept ?? (await firstCursor(store, subscription.id, topic));
     const startIndex = subscription.starts?.[topic] ?? 0;
     const start = { subscription: subscription.id, topic, cursor, startIndex };
     const tracker = new CursorTracker(start);
     const reader = this.#reader(topic);
-    const feed = new Feed({ owner: runner, tracker, reader, store, clock, turns: this.#turns });
+    const group = await groupOf(store, subscription, topic);
+    const turns = this.#turns;
+    const feed = new Feed({ owner: runner, tracker, reader, store, clock, turns, group });
     runner.feeds.set(topic, feed);
     runner.telemetry.follows(topic);
     feed.readOn();
-  }
-
-  async #firstCursor(id: string, topic: string): Promise<Cursor> {
-    const { earliest, trimmed } = await this.#options.store.bounds(topic);
-    const cursor = startCursor(id, topic, earliest);
-    return { ...cursor, counts: { ...cursor.counts, trimmed } };
   }
 
   #commitCursors(cursors: readonly Cursor[]): Promise<void> {

@@ -3,8 +3,10 @@ import type { Matchable } from "../filter/matcher.ts";
 import type { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Cursor } from "../store/delivery-store.ts";
 import type { EventStore, Page, Position, StoredEvent } from "../store/event-store.ts";
+import type { GroupPlace } from "../store/shared/group-place.ts";
 import type { CursorTracker, Settlement, Tracked } from "./cursor-tracker.ts";
 import { DeliveryItem, type ItemOwner, type Place } from "./delivery-item.ts";
+import type { GroupProgress } from "./group-progress.ts";
 import type { ReadTurns } from "./read-turns.ts";
 import { readLimit, type TopicReader } from "./topic-reader.ts";
 import { findTrimmed } from "./trimmed-range.ts";
@@ -32,6 +34,14 @@ export interface FeedOptions {
   readonly clock: Clock;
   /** Bounds how many feeds read at once. */
   readonly turns: ReadTurns;
+  /** Of a group that comes from another region, or may go on in one. */
+  readonly group?: FeedGroup | undefined;
+}
+
+export interface FeedGroup {
+  readonly progress: GroupProgress;
+  /** Other regions are told. */
+  readonly isTold: boolean;
 }
 
 /**
@@ -87,12 +97,36 @@ export class Feed implements Matchable {
     return this.#options.tracker;
   }
 
+  get subscriptionId(): string {
+    return this.#options.owner.subscriptionId;
+  }
+
+  /** Where its group is, if other regions are to be told and have not been. */
+  takePlace(atMs: number): GroupPlace | undefined {
+    const { group } = this.#options;
+    return group?.isTold === true ? group.progress.takePlace(atMs) : undefined;
+  }
+
+  putPlaceBack(): void {
+    this.#options.group?.progress.putBack();
+  }
+
+  /** It wants to see every event, not only those that match. */
+  get seesAll(): boolean {
+    return this.#options.group?.isTold === true;
+  }
+
+  see(stored: StoredEvent): void {
+    this.#options.group?.progress.read(stored);
+  }
+
   cursor(): Cursor {
     return this.tracker.cursor();
   }
 
   settle(item: DeliveryItem, settlement: Settlement): void {
     this.#options.tracker.settle(item, settlement);
+    this.#options.group?.progress.settle(item);
   }
 
   /** Begins, or goes on after it was full or behind. */
@@ -120,7 +154,9 @@ export class Feed implements Matchable {
 
   /** An event that matched, from the shared reader. False = no room: nothing was taken. */
   take(stored: StoredEvent, place: Place): boolean {
-    const { owner, tracker } = this.#options;
+    const { owner, tracker, group } = this.#options;
+    if (group?.progress.hasPassed(stored) === true) return true;
+    group?.progress.take(stored);
     if (!owner.hasRoom(this)) return false;
     const item = new DeliveryItem(owner, stored, {
       feed: this,
@@ -180,6 +216,7 @@ export class Feed implements Matchable {
     const { tracker } = this.#options;
     const { position } = stored;
     const place = { before: tracker.position, index: tracker.index };
+    this.see(stored);
     const isPassed =
       tracker.restoredCount > 0 && tracker.passRestored({ ...place, position, isSettled: false });
     const isTaken =

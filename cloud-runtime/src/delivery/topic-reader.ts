@@ -26,6 +26,8 @@ export class TopicReader {
   readonly #clock: Clock;
   readonly #members = new Matcher<Feed>();
   readonly #waiting = new Set<Feed>();
+  /** Of the members, those that see every event. */
+  readonly #seeing = new Set<Feed>();
   readonly #stopping = new AbortController();
   #ring: RingPage[] = [];
   #position: Position = "earliest";
@@ -73,6 +75,7 @@ export class TopicReader {
     }
     if (feed.index < this.#index && !this.#replay(feed)) return "behind";
     this.#members.add(feed);
+    if (feed.seesAll) this.#seeing.add(feed);
     // Something may have been stored since the feed looked.
     this.wake();
     return "joined";
@@ -82,6 +85,7 @@ export class TopicReader {
   leave(feed: Feed): void {
     this.#waiting.delete(feed);
     this.#members.remove(feed);
+    this.#seeing.delete(feed);
     if (this.#members.size > 0) return;
     for (const waiting of this.#takeWaiting()) waiting.readOn();
   }
@@ -152,6 +156,7 @@ export class TopicReader {
     let before = first;
     events.forEach((stored, at) => {
       const place = { before, index: firstIndex + at };
+      for (const feed of this.#seeing) feed.see(stored);
       this.#matched.length = 0;
       this.#members.match(stored.entry.event, this.#matched);
       for (const feed of this.#matched) if (!feed.take(stored, place)) feed.leftAt(place);

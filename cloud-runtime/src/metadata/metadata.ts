@@ -1,4 +1,5 @@
 import type { Part } from "@fleetmesh/core";
+import type { GroupPlace } from "../store/shared/group-place.ts";
 
 export interface TopicSpec {
   readonly name: string;
@@ -42,6 +43,10 @@ export interface Subscription {
    * that is not named came into being later and counts from 0. The ledger and the lag are exact because of it.
    */
   readonly starts?: Readonly<Record<string, number>> | undefined;
+  /** Other regions are told where its group is. */
+  readonly replicated?: boolean | undefined;
+  /** By topic, what its group had been given when it came here from another region. */
+  readonly continues?: Readonly<Record<string, GroupPlace>> | undefined;
   readonly state: "active" | "paused" | "disabled";
   /** Why it is disabled, e.g. the target answered 410. */
   readonly stateReason?: string | undefined;

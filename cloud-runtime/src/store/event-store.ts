@@ -6,6 +6,7 @@ import type {
   Part,
   TailPrints,
 } from "@fleetmesh/core";
+import type { GroupPlace } from "./shared/group-place.ts";
 
 /** Opaque, valid for one topic in one region. "earliest" and "latest" may be given wherever a position is read from. */
 export type Position = string;
@@ -90,6 +91,41 @@ export interface StoredEvent {
   readonly topic: string;
   readonly origin: Origin;
   readonly entry: BlockEntry;
+  /** How its origin calls it in all regions: `<run>.<number>`. Only of events that were on their way to other regions. */
+  readonly number?: string | undefined;
+  /** When its origin sent it to its brokers; wall clock there. Of events of the mesh's own in a store that has brokers. */
+  readonly sentMs?: number | undefined;
+}
+
+export interface ToldGroup {
+  readonly subscription: string;
+  readonly place: GroupPlace;
+}
+
+/** Where a group goes on in a topic: behind this position, before which the topic had stored so many events. */
+export interface GroupStart {
+  readonly position: Position;
+  readonly count: number;
+}
+
+export interface HeardPlace {
+  readonly topic: string;
+  readonly place: GroupPlace;
+  /** This region told it. */
+  readonly isOwn: boolean;
+}
+
+/**
+ * Regions tell each other where consumer groups are, so that a group can go on in another region where it was.
+ * Errors: STORE_UNAVAILABLE, STOPPING.
+ */
+export interface GroupPlaces {
+  /** Best effort: what is not told now is told with the next place. */
+  tell(topic: string, places: readonly ToldGroup[]): Promise<void>;
+  /** What was told last of this subscription's group, by topic and region. */
+  told(subscription: string): Promise<readonly HeardPlace[]>;
+  /** Not behind any event of this region's topic that the group has not had. */
+  start(topic: string, place: GroupPlace): Promise<GroupStart>;
 }
 
 export interface Page {
@@ -210,6 +246,8 @@ export interface EventStore extends Part {
    * A store that nobody else can write to has no need of it.
    */
   admit?(topic: string): Promise<void>;
+  /** Of a store whose regions replicate by brokers. */
+  readonly groups?: GroupPlaces;
   /** Every stored event with this id, of one source or of all; newest first, at most 100. */
   find(id: string, source?: string): Promise<StoredEvent[]>;
   rejected(limit: number): Promise<RejectedRecord[]>;

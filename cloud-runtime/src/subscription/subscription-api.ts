@@ -33,7 +33,7 @@ export function parseSubscription(body: unknown, kept?: Subscription): Subscript
 
 /** A subscription as the API shows it: secrets are write-only. */
 export function toAnswer(subscription: Subscription): Record<string, unknown> {
-  const shown = { ...subscription, starts: undefined };
+  const shown = { ...subscription, starts: undefined, continues: undefined };
   const { delivery, sinkcredential, protocolsettings } = subscription;
   const signing = delivery.signing ? { signing: { secret: redacted } } : {};
   const credential = sinkcredential

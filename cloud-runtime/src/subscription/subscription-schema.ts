@@ -82,8 +82,13 @@ export const subscriptionBody = strictObject({
   }).default({}),
   sinkcredential: sinkCredential.optional(),
   delivery: delivery.prefault({}),
-  /** Where it begins in topics that exist already; later ones are always taken from their first event. */
-  start: z.enum(["latest", "earliest"]).default("latest"),
+  /**
+   * Where it begins in topics that exist already; later ones are always taken from their first event. `continue`: where the
+   * subscription with this id was in another region.
+   */
+  start: z.enum(["latest", "earliest", "continue"]).default("latest"),
+  /** Other regions are told where its group is, so that it can go on there. */
+  replicated: z.boolean().default(false),
 });
 
 export type SubscriptionBody = z.output<typeof subscriptionBody>;

@@ -8,6 +8,7 @@ import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import { subscriptionUnknown } from "../metadata/metadata-state.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { assertPublicHost, assertResolvesPublic, hostOf } from "../target/address-guard.ts";
+import { assertTellsGroups, continuedPlaces } from "./continued-places.ts";
 import { parseSubscription } from "./subscription-api.ts";
 import type { SubscriptionBody } from "./subscription-schema.ts";
 import { mayReadAll } from "./topic-permission.ts";
@@ -52,15 +53,23 @@ export class SubscriptionService {
     assertOperator(principal);
     const wanted = parseSubscription(body);
     await this.#assertAllowed(principal, wanted);
-    const { metadata, dispatcher, chance, clock } = this.#options;
+    const { metadata, dispatcher, store, chance, clock } = this.#options;
     const id = wanted.id ?? chance.uuid();
     if (metadata.subscription(id))
       throw new MeshError("SUBSCRIPTION_EXISTS", `The subscription "${id}" exists already`);
 
     const createdMs = Math.floor(clock.wallMs());
-    const fresh: Subscription = { ...specOf(wanted), id, state: "active", revision: 1, createdMs };
+    const begun = { id, state: "active", revision: 1, createdMs } as const;
+    const isContinued = wanted.start === "continue";
+    const continues = isContinued
+      ? await continuedPlaces(store, { id, topic: wanted.topic })
+      : undefined;
+    const fresh: Subscription = { ...specOf(wanted), ...begun, ...(continues && { continues }) };
     // The start is durable before the subscription is, and both before the answer: nothing published after it is missed.
-    const starts = await dispatcher.prepare(fresh, wanted.start);
+    const starts = await dispatcher.prepare(
+      fresh,
+      wanted.start === "earliest" ? "earliest" : "latest",
+    );
     await metadata.putSubscription({ ...fresh, starts: starts.counts });
     await dispatcher.settled();
     return this.#kept(id);
@@ -72,7 +81,7 @@ export class SubscriptionService {
     if (wanted.id !== undefined && wanted.id !== id)
       throw new MeshError("SUBSCRIPTION_INVALID", "id: cannot be changed");
     await this.#assertAllowed(principal, wanted);
-    const { state, stateReason, createdMs, revision } = kept;
+    const { state, stateReason, createdMs, revision, continues } = kept;
     const spec = specOf(wanted);
     const changed: Subscription = {
       ...spec,
@@ -81,6 +90,7 @@ export class SubscriptionService {
       stateReason,
       createdMs,
       revision: revision + 1,
+      ...(continues && { continues }),
     };
     const more = await this.#options.dispatcher.prepareMore(changed);
     const starts = { ...more.counts, ...kept.starts };
@@ -132,7 +142,9 @@ export class SubscriptionService {
     return this.get(principal, id);
   }
 
-  async #assertAllowed(principal: Principal, { topic, sink }: SubscriptionBody): Promise<void> {
+  async #assertAllowed(principal: Principal, wanted: SubscriptionBody): Promise<void> {
+    const { topic, sink, replicated } = wanted;
+    if (replicated) assertTellsGroups(this.#options.store, "replicated");
     if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
     const host = hostOf(new URL(sink));
     if (!this.#options.allowPrivateSinks) {
@@ -148,7 +160,7 @@ type Spec = Omit<Subscription, "id" | "state" | "revision" | "createdMs">;
 /** What of a body is kept: `start` is used once, and a credential has only fields with a value. */
 function specOf(body: SubscriptionBody): Spec {
   const { topic, consumergroup, source, types, filters, sink } = body;
-  const { protocol, protocolsettings, sinkcredential, delivery } = body;
+  const { protocol, protocolsettings, sinkcredential, delivery, replicated } = body;
   const credential = sinkcredential && {
     sinkcredential: Object.fromEntries(
       Object.entries(sinkcredential).flatMap(([name, value]) =>
@@ -161,6 +173,7 @@ function specOf(body: SubscriptionBody): Spec {
     ...sent,
     ...(source !== undefined && { source }),
     ...(types && { types }),
+    ...(replicated && { replicated }),
     ...credential,
   };
 }

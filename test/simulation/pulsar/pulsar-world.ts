@@ -1,5 +1,10 @@
 import { createLogger, seededChance, SimulatedClock, type Chance } from "@fleetmesh/core";
-import { openPulsarStore, type EventStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
+import {
+  openPulsarStore,
+  type DeliveryStore,
+  type EventStore,
+  type PulsarStore,
+} from "@fleetmesh/cloud-runtime";
 import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/pulsar";
 
 export const region = "cn-east";
@@ -53,6 +58,10 @@ export class PulsarWorld {
 
   get store(): EventStore {
     return this.#store.events;
+  }
+
+  get deliveries(): DeliveryStore {
+    return this.#store.deliveries;
   }
 
   is(probability: number): boolean {

@@ -56,7 +56,8 @@ export class SimulatedReplication {
       }
       const { payload, properties, key } = message;
       const copy = { payload, properties, key, replicatedFrom: from.cluster };
-      target.append([copy], to.broker.options.clock.wallMs());
+      // A replicator keeps the time of the first publisher.
+      target.append([copy], message.publishedMs);
     }
   }
 }

@@ -37,7 +37,8 @@ const foreignChunksMax = 65_536;
 /**
  * The state of a region's store: what folding its topics and its journal has given. Kept by key in the state log: `s/` streams,
  * `t/ g/ v/ w/` topics with their segments, voids and what came late, `d/` direct identities, `l/` links, `r/` places of rejected events, `c` counters;
- * of other regions' events `f/` agents' sequences, `e/` direct identities; `o/ i/` the audit of what went out and came in.
+ * of other regions' events `f/` agents' sequences, `e/` direct identities; `o/ i/` the audit of what went out and came in, `p/`
+ * where consumer groups are.
  * Deterministic: whoever folds the same messages of a topic behind the same state gets the same.
  */
 export class FoldState {
@@ -234,6 +235,7 @@ export class FoldState {
       l: keyedKeeper(links),
       o: keyedKeeper(this.audit),
       i: keyedKeeper(this.audit),
+      p: keyedKeeper(this.audit.groups),
       c: keeperOf(counts, (_, value) => counters.restore(value)),
     };
   }

@@ -22,6 +22,7 @@ import { DirectAppends } from "./direct-appends.ts";
 import { EventSearch } from "./event-search.ts";
 import { FoldState } from "./fold-state.ts";
 import { journalTopic, rejectedOf } from "./journal.ts";
+import { GroupExchange } from "./group-exchange.ts";
 import { LinkAppends } from "./link-appends.ts";
 import { LogWriter } from "./log-writer.ts";
 import { placeBefore } from "./message-place.ts";
@@ -79,6 +80,7 @@ export class PulsarEngine {
   readonly agents: AgentStreams;
   readonly links: LinkAppends;
   readonly deliveries: DeliveryLog;
+  readonly groups: GroupExchange;
   readonly #options: EngineOptions;
   readonly #stateLog: StateLog;
   readonly #directs: DirectAppends;
@@ -114,6 +116,9 @@ export class PulsarEngine {
     this.#asks = this.#askLog();
     this.#audit = this.#createAudit();
     this.deliveries = new DeliveryLog(options);
+    const { state, topics } = this;
+    const regionsOf = (topic: string) => this.#audited.get(topic)?.numbers.regions ?? [];
+    this.groups = new GroupExchange({ region, state, topics, regionsOf });
     const parts = {
       ...{ region, writer: this.#writer, journal: this.#journal },
       logOf: (name: string) => this.#topic(name).log,

@@ -6,6 +6,7 @@ import type {
   DirectAppend,
   DirectReceipt,
   EventStore,
+  GroupPlaces,
   KnownWatermark,
   Page,
   Position,
@@ -108,6 +109,19 @@ export class PulsarEventStore implements EventStore {
       const stored = [...engine.state.topics.values()].filter((state) => state.stored > 0);
       return stored.map(({ topic }) => topic).sort();
     });
+  }
+
+  get groups(): GroupPlaces {
+    const ask = this.#session.ask.bind(this.#session);
+    return {
+      tell: (topic, places) => ask((engine) => engine.groups.tell(topic, places)),
+      told: (subscription) =>
+        ask(async (engine) => {
+          await engine.readable();
+          return engine.groups.told(subscription);
+        }),
+      start: (topic, place) => ask((engine) => engine.groups.start(topic, place)),
+    };
   }
 
   find(id: string, source?: string): Promise<StoredEvent[]> {

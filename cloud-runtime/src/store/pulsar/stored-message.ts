@@ -26,6 +26,9 @@ export function storedEventOf(
   const event = stamp ? eventOf(message) : foreignEventOf(message, foreignLimits);
   if (!event) return undefined;
   const { sequence, receivedMs } = stamp ?? { sequence: 0, receivedMs: message.publishedMs };
+  const { meshnumber, meshrepaired } = message.properties;
+  // What was repaired goes by the number that it makes good.
+  const number = stamp && (meshrepaired ?? meshnumber);
   const origin = stamp ? originOf(stamp) : { region: message.replicatedFrom ?? region };
   return {
     position: formatMessageId(message.id),
@@ -35,6 +38,7 @@ export function storedEventOf(
       ...{ topic, sequence, receivedMs },
       event: origin.region === region ? event : withOrigin(event, origin.region),
     },
+    ...(stamp && { number, sentMs: message.publishedMs }),
   };
 }
 

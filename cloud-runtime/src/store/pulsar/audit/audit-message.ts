@@ -1,17 +1,9 @@
 import type { OutgoingMessage, ReceivedMessage } from "@fleetmesh/pulsar";
 import { z } from "zod";
+import { groupPlaceRecord } from "../../shared/group-place.ts";
 
 /** Where regions ask each other for what they miss; what is asked is sent to its region alone. */
 export const askTopic = "_mesh.asks";
-
-/** A run's number says in its last digit which of the topic's producers made it. Runs of one follow each other. */
-export const runShards = 16;
-
-/** What a numbered event is called: the run of a producer, and its number in it from 1 on. */
-export interface EventNumber {
-  readonly run: number;
-  readonly number: number;
-}
 
 const count = z.number().int().min(0);
 const positive = z.number().int().min(1);
@@ -57,30 +49,24 @@ const answerBody = z.object({
   lost: z.string(),
 });
 
+/** Where consumer groups of a region are in this topic. */
+const placesBody = z.object({
+  region: z.string(),
+  places: z.array(z.object({ subscription: z.string(), place: groupPlaceRecord })),
+});
+
 export type SealedRange = z.infer<typeof sealedRange>;
 export type SealedRun = z.infer<typeof sealedRun>;
 export type Seal = z.infer<typeof sealBody>;
 export type Ask = z.infer<typeof askBody>;
 export type Answer = z.infer<typeof answerBody>;
+export type Places = z.infer<typeof placesBody>;
 
 export type AuditMessage =
   | { readonly kind: "seal"; readonly body: Seal }
   | { readonly kind: "ask"; readonly body: Ask }
-  | { readonly kind: "answer"; readonly body: Answer };
-
-/** `<run in base 36>.<number>` */
-export function numberText({ run, number }: EventNumber): string {
-  return `${run.toString(36)}.${number}`;
-}
-
-export function parseNumber(text: string | undefined): EventNumber | undefined {
-  if (text === undefined) return undefined;
-  const dot = text.indexOf(".");
-  const run = Number.parseInt(text.slice(0, Math.max(0, dot)), 36);
-  const number = Number(text.slice(dot + 1));
-  if (dot < 1 || !Number.isSafeInteger(run) || !Number.isSafeInteger(number)) return undefined;
-  return run > 0 && number > 0 ? { run, number } : undefined;
-}
+  | { readonly kind: "answer"; readonly body: Answer }
+  | { readonly kind: "places"; readonly body: Places };
 
 /** `to`: the regions that get it; undefined for all that the topic goes to. */
 export function encodeAudit(
@@ -97,7 +83,8 @@ export function decodeAudit({ properties, payload }: ReceivedMessage): AuditMess
   const body = kind === undefined ? undefined : json(payload);
   if (kind === "seal") return bodyOf(kind, sealBody.safeParse(body).data);
   if (kind === "ask") return bodyOf(kind, askBody.safeParse(body).data);
-  return kind === "answer" ? bodyOf(kind, answerBody.safeParse(body).data) : undefined;
+  if (kind === "answer") return bodyOf(kind, answerBody.safeParse(body).data);
+  return kind === "places" ? bodyOf(kind, placesBody.safeParse(body).data) : undefined;
 }
 
 function bodyOf<Kind extends string, Body>(kind: Kind, body: Body | undefined) {

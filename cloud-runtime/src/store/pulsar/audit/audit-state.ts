@@ -1,7 +1,9 @@
 import type { MessageId, ReceivedMessage } from "@fleetmesh/pulsar";
 import type { ReplicationAccount } from "../../event-store.ts";
-import { decodeAudit, parseNumber, type Ask, type AuditMessage } from "./audit-message.ts";
+import { parseNumber } from "../../shared/event-number.ts";
+import { decodeAudit, type Ask, type AuditMessage } from "./audit-message.ts";
 import { eventDigest } from "./event-digest.ts";
+import { GroupTable } from "../group-table.ts";
 import { InboundTopic } from "./inbound-topic.ts";
 import { OutboundTopic } from "./outbound-topic.ts";
 
@@ -27,12 +29,21 @@ export interface AuditStateOptions {
 
 /** What the audit knows of all topics: a fold over their messages, like the rest of the state. */
 export class AuditState {
+  /** Consumer groups' places travel among the audit's own messages. */
+  readonly groups: GroupTable;
   readonly #options: AuditStateOptions;
   readonly #outbound = new Map<string, OutboundTopic>();
   readonly #inbound = new Map<string, InboundTopic>();
 
   constructor(options: AuditStateOptions) {
     this.#options = options;
+    this.groups = new GroupTable(options.onChanged);
+  }
+
+  /** What this region has of an origin's runs, its own too. Those over long since are left out. */
+  runsOf(topic: string, origin: string): readonly { run: number; highest: number }[] {
+    if (origin === this.#options.region) return this.outbound(topic).runs;
+    return this.#inbound.get(inboundKey(topic, origin))?.runs ?? [];
   }
 
   outbound(topic: string): OutboundTopic {
@@ -118,6 +129,11 @@ export class AuditState {
   #takeNote({ topic, message }: Folded, note: AuditMessage): void {
     const { region } = this.#options;
     if (note.kind === "ask") return;
+    if (note.kind === "places") {
+      const { region: teller, places } = note.body;
+      for (const told of places) this.groups.hear({ ...told, topic, region: teller });
+      return;
+    }
     if (note.body.region === region) {
       if (note.kind === "answer" || message.replicatedFrom !== undefined) return;
       this.outbound(topic).sealed(note.body);

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Answer, SealedRange, SealedRun } from "./audit-message.ts";
 import { DigestSum } from "./event-digest.ts";
-import { NumberRanges } from "./number-ranges.ts";
+import { NumberRanges } from "../../shared/number-ranges.ts";
 
 /** What was found of the events that seals say were for this region. All only grow, but for `sealed`. */
 export interface InboundCounts {

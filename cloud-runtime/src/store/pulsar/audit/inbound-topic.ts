@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { runShards, type Answer, type EventNumber, type Seal } from "./audit-message.ts";
+import { runShards, type EventNumber } from "../../shared/event-number.ts";
+import type { Answer, Seal } from "./audit-message.ts";
 import { InboundRun, type InboundCounts } from "./inbound-run.ts";
-import { NumberRanges } from "./number-ranges.ts";
+import { NumberRanges } from "../../shared/number-ranges.ts";
 
 const counter = z.number();
 const kept = z.object({
@@ -42,6 +43,11 @@ export class InboundTopic {
     let count = 0;
     for (const { missing } of this.#runs.values()) count += missing.count;
     return count;
+  }
+
+  /** With the highest number of each that came or was sealed. */
+  get runs(): { readonly run: number; readonly highest: number }[] {
+    return [...this.#runs].map(([run, { highest }]) => ({ run, highest }));
   }
 
   /** True when later ones of its producer came before it. */

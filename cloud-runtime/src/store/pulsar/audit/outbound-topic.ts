@@ -1,14 +1,9 @@
 import { formatMessageId, type MessageId, type ReceivedMessage } from "@fleetmesh/pulsar";
 import { z } from "zod";
-import {
-  runShards,
-  type EventNumber,
-  type Seal,
-  type SealedRange,
-  type SealedRun,
-} from "./audit-message.ts";
+import { runShards, type EventNumber } from "../../shared/event-number.ts";
+import type { Seal, SealedRange, SealedRun } from "./audit-message.ts";
 import { DigestSum, eventDigest } from "./event-digest.ts";
-import { NumberRanges } from "./number-ranges.ts";
+import { NumberRanges } from "../../shared/number-ranges.ts";
 
 /** One event that the log has and no seal yet. */
 interface Unsealed {
@@ -70,6 +65,11 @@ export class OutboundTopic {
 
   get isEmpty(): boolean {
     return this.#runs.size === 0;
+  }
+
+  /** With the highest number of each that the log has. */
+  get runs(): { readonly run: number; readonly highest: number }[] {
+    return [...this.#runs.values()].map(({ run, seen: highest }) => ({ run, highest }));
   }
 
   /** A number for a run that begins now in this place: higher than all before, also when the clock went back. */

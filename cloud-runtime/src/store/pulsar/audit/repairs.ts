@@ -12,8 +12,9 @@ import {
 import type { CatchUp } from "../catch-up.ts";
 import { repairedExtension } from "../repaired-event.ts";
 import type { TopicLog } from "../topic-log.ts";
-import { encodeAudit, parseNumber, type Ask } from "./audit-message.ts";
-import { NumberRanges } from "./number-ranges.ts";
+import { parseNumber } from "../../shared/event-number.ts";
+import { encodeAudit, type Ask } from "./audit-message.ts";
+import { NumberRanges } from "../../shared/number-ranges.ts";
 import { isFor, type OutboundTopic } from "./outbound-topic.ts";
 
 export interface RepairsOptions {

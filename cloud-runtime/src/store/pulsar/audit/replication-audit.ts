@@ -5,7 +5,7 @@ import type { TopicLog } from "../topic-log.ts";
 import { encodeAudit, type Ask } from "./audit-message.ts";
 import type { AuditState } from "./audit-state.ts";
 import type { InboundTopic } from "./inbound-topic.ts";
-import type { NumberRanges } from "./number-ranges.ts";
+import type { NumberRanges } from "../../shared/number-ranges.ts";
 import { Repairs } from "./repairs.ts";
 import type { RunNumbers } from "./run-numbers.ts";
 
@@ -51,8 +51,10 @@ const publisher = "audit";
 /** A topic that is at rest tells its last seal again, in case it was the seal that was lost. */
 const repeatMs = [10_000, 60_000, 600_000, 3_600_000];
 const regionsMaxAgeMs = 30_000;
+/** Of a topic that went nowhere: what is sent before the new destination is known has no number. */
+const nowhereMaxAgeMs = 5_000;
 /** Topics whose policy a round asks for. */
-const readsPerRound = 20;
+const readsPerRound = 5;
 const askMsMin = 10_000;
 const askMsMax = 3_600_000;
 /** Without any effect; some two days. */
@@ -102,7 +104,7 @@ export class ReplicationAudit {
   /** Asks where the topic goes, at most every half minute. Never rejects: what was known stays. */
   async readRegions({ log, numbers }: AuditedTopic): Promise<void> {
     const { admin, clock, logger } = this.#options;
-    if (!this.#isReadDue(log)) return;
+    if (!this.#isReadDue({ log, numbers })) return;
     this.#regionsReadMs.set(log, clock.monotonicMs());
     try {
       numbers.regions = await admin.replicatedTo(log.topic);
@@ -112,9 +114,22 @@ export class ReplicationAudit {
     }
   }
 
-  #isReadDue(log: TopicLog): boolean {
-    const ageMs = this.#options.clock.monotonicMs() - (this.#regionsReadMs.get(log) ?? -Infinity);
-    return ageMs >= regionsMaxAgeMs;
+  #isReadDue({ log, numbers }: AuditedTopic): boolean {
+    const maxAgeMs = numbers.regions.length === 0 ? nowhereMaxAgeMs : regionsMaxAgeMs;
+    return this.#options.clock.monotonicMs() - this.#readMs(log) >= maxAgeMs;
+  }
+
+  #readMs(log: TopicLog): number {
+    return this.#regionsReadMs.get(log) ?? -Infinity;
+  }
+
+  /** Topics with events that went nowhere, those first that were asked for longest ago. */
+  async #readUnnumbered(): Promise<void> {
+    const due = [...this.#options.topics()].filter(
+      (topic) => topic.numbers.hasUnnumbered && this.#isReadDue(topic),
+    );
+    due.sort((left, right) => this.#readMs(left.log) - this.#readMs(right.log));
+    for (const topic of due.slice(0, readsPerRound)) await this.readRegions(topic);
   }
 
   #schedule(): void {
@@ -131,13 +146,9 @@ export class ReplicationAudit {
   }
 
   async #runRound(): Promise<void> {
-    let reads = 0;
+    await this.#readUnnumbered();
     for (const topic of this.#options.topics()) {
       if (this.#stopping.signal.aborted) return;
-      if (topic.numbers.hasUnnumbered && reads < readsPerRound && this.#isReadDue(topic.log)) {
-        reads += 1;
-        await this.readRegions(topic);
-      }
       await this.#seal(topic).catch((error: unknown) => this.#leftOut(topic.log, error));
     }
     for (const { topic, origin, of } of this.#options.state.inbound())

@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from "@fleetmesh/pulsar";
-import { numberText } from "./audit-message.ts";
+import { numberText } from "../../shared/event-number.ts";
 import type { OutboundTopic } from "./outbound-topic.ts";
 
 interface Run {
