@@ -5,13 +5,13 @@ import type { Registry } from "prom-client";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
 import { FileMetadata } from "./metadata/file-metadata.ts";
 import { MemoryMetadata } from "./metadata/memory-metadata.ts";
-import type { Metadata, TopicSpec } from "./metadata/metadata.ts";
+import type { Metadata } from "./metadata/metadata.ts";
 import { TopicSync } from "./metadata/topic-sync.ts";
 import type { DeliveryStore } from "./store/delivery-store.ts";
 import type { EventStore } from "./store/event-store.ts";
 import { openMemoryStore } from "./store/memory-store.ts";
 import { openPulsarStore } from "./store/pulsar-store.ts";
-import { topicPolicy } from "./store/pulsar/topic-policy.ts";
+import { specPolicy } from "./store/pulsar/topic-policy.ts";
 import type { RetentionOf } from "./store/shared/retention.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
 import { createPulsarMetrics } from "./telemetry/pulsar-metrics.ts";
@@ -101,7 +101,7 @@ function pulsarStore({ config, store, ports }: Opening<"pulsar">): RuntimeStore 
   const { tenant, namespace } = store;
   logger.info({ client: client.kind, tenant, namespace }, "The store is in Pulsar.");
   const sync = new TopicSync({
-    ...{ metadata, admin, clock, logger, policyOf: (spec: TopicSpec) => topicPolicy(spec) },
+    ...{ metadata, admin, clock, logger, policyOf: specPolicy },
     onDrift: (topic, field) => topicDrift.labels(topic, field).inc(),
   });
   const connection: Part = {

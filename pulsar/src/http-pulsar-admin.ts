@@ -75,7 +75,8 @@ export class HttpPulsarAdmin implements PulsarAdmin {
   }
 
   async ensureTopic(topic: TopicName, policy: TopicPolicy): Promise<void> {
-    await this.#ask(topic, "", { method: "PUT", body: policy.properties ?? {}, also: [conflict] });
+    const body = givenOf(settingsOf(policy).properties);
+    await this.#ask(topic, "", { method: "PUT", body, also: [conflict] });
     let drift = await this.drift(topic, policy);
     await this.#correct(topic, policy, drift);
     for (let count = 0; drift.length > 0; count += 1) {
@@ -233,18 +234,13 @@ export class HttpPulsarAdmin implements PulsarAdmin {
       });
     if (fields.has("replicateTo")) await set("/replication", wanted.clusters);
     if (fields.has("compactionBytes")) await set("/compactionThreshold", wanted.compactionBytes);
-    const properties = drift.find(({ field }) => field === "properties");
-    if (properties) await this.#setProperties(topic, wanted.properties, properties.found);
+    if (fields.has("properties")) await this.#setProperties(topic, wanted.properties);
   }
 
-  async #setProperties(
-    topic: TopicName,
-    wanted: Readonly<Record<string, string>>,
-    found: unknown,
-  ): Promise<void> {
-    await this.#ask(topic, "/properties", { method: "PUT", body: wanted });
-    const extra = Object.keys(objectOf(found)).filter((name) => !(name in wanted));
-    for (const name of extra) {
+  async #setProperties(topic: TopicName, wanted: Readonly<Record<string, string>>): Promise<void> {
+    await this.#ask(topic, "/properties", { method: "PUT", body: givenOf(wanted) });
+    for (const [name, text] of Object.entries(wanted)) {
+      if (text !== "") continue;
       const part = `/properties?key=${encodeURIComponent(name)}`;
       await this.#ask(topic, part, { method: "DELETE" });
     }
@@ -272,6 +268,10 @@ export class HttpPulsarAdmin implements PulsarAdmin {
     throw new MeshError("TOPIC_UNKNOWN", `Pulsar has no "${topic}": ${String(reason)}`);
   }
 }
+
+/** Those that are to be there. */
+const givenOf = (properties: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(properties).filter(([, text]) => text !== ""));
 
 /** Undefined for Pulsar's "none": no ledger, or none of its entries. */
 function messageIdOf(body: unknown): MessageId | undefined {

@@ -26,8 +26,10 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
   async ensureTopic(topic: TopicName, policy: TopicPolicy): Promise<void> {
     await this.#reach();
     this.#broker.ensureLog(topic);
-    const { replicateTo = this.#policies.get(topic)?.replicateTo } = policy;
-    this.#policies.set(topic, { ...policy, replicateTo });
+    const kept = this.#policies.get(topic);
+    const { replicateTo = kept?.replicateTo } = policy;
+    const properties = { ...kept?.properties, ...policy.properties };
+    this.#policies.set(topic, { ...policy, replicateTo, properties });
   }
 
   async replicatedTo(topic: TopicName): Promise<readonly string[]> {
@@ -39,7 +41,10 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
     await this.#logOf(topic);
     const found = this.#policies.get(topic) ?? {};
     const fields = ["retentionMs", "retentionBytes", "replicateTo", "compactionBytes"] as const;
-    return fields
+    const properties = Object.entries(policy.properties ?? {})
+      .filter(([name, text]) => (found.properties?.[name] ?? "") !== text)
+      .map(() => "properties" as const);
+    return [...fields, ...properties.slice(0, 1)]
       .filter((field) => field !== "replicateTo" || policy.replicateTo !== undefined)
       .filter((field) => JSON.stringify(found[field]) !== JSON.stringify(policy[field]))
       .map((field) => ({ field, wanted: policy[field], found: found[field] }));

@@ -10,7 +10,7 @@ export interface TopicPolicy {
   readonly replicateTo?: readonly string[] | undefined;
   /** Only the last message of each key is kept once the broker has compacted the topic. */
   readonly compactionBytes?: number | undefined;
-  /** Free text pairs kept with the topic, e.g. its schema. */
+  /** Free text pairs kept with the topic, e.g. its schema; an empty text removes one. Others that it has are somebody else's. */
   readonly properties?: Readonly<Record<string, string>> | undefined;
 }
 

@@ -61,7 +61,5 @@ function isSameList(one: readonly string[], other: readonly string[] | undefined
 }
 
 function isSameText({ properties: one }: TopicSettings, { properties: other }: TopicSettings) {
-  const names = Object.keys(one);
-  if (names.length !== Object.keys(other).length) return false;
-  return names.every((name) => one[name] === other[name]);
+  return Object.entries(one).every(([name, text]) => (other[name] ?? "") === text);
 }

@@ -29,6 +29,8 @@ const topicBody = strictObject({
     .int()
     .min(1_048_576)
     .default(10 * 2 ** 30),
+  /** Pulsar keeps it with the topic, where room is small. */
+  schema: z.string().min(1).max(16_384).optional(),
 });
 type TopicParams = { Params: { topic: string } };
 

@@ -5,6 +5,8 @@ export interface TopicSpec {
   readonly name: string;
   readonly retentionMs: number;
   readonly retentionBytes: number;
+  /** What its events look like: the schema itself, or where it is. Kept for people and tools; nothing is checked by it. */
+  readonly schema?: string | undefined;
 }
 
 /** One filter object of the CloudEvents Subscriptions API: exactly one dialect key. */
