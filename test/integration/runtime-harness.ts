@@ -20,6 +20,12 @@ export const allowAll: MeshClaim = {
   link: true,
 };
 
+/** What tests look at of an event that was read. */
+export interface ReadEvent {
+  readonly id: string;
+  readonly meshorigin?: string;
+}
+
 type MqttTls = NonNullable<RuntimeConfigInput["mqtt"]>["tls"];
 
 /** A real runtime on ports of its own in a folder of its own, with the key that signs its tokens. */
@@ -114,14 +120,18 @@ export class RuntimeHarness {
   }
 
   async ids(topic: string): Promise<string[]> {
-    const found: string[] = [];
+    return (await this.events(topic)).map(({ id }) => id);
+  }
+
+  async events(topic: string): Promise<ReadEvent[]> {
+    const found: ReadEvent[] = [];
     for (let after = "earliest"; ;) {
       const path = `/v1/topics/${topic}/events?after=${after}&limit=1000`;
       const response = await this.request(path);
       if (response.status === 404) return [];
-      const page = (await response.json()) as { events: { id: string }[]; next: string };
+      const page = (await response.json()) as { events: ReadEvent[]; next: string };
       if (page.events.length === 0) return found;
-      found.push(...page.events.map(({ id }) => id));
+      found.push(...page.events);
       after = page.next;
     }
   }

@@ -19,21 +19,9 @@ export class GeoMeshFixture {
   /** `settings` go into the bridge's configuration; with a `regionsDir` the second region is for its file to bring. */
   static async open(pair: PulsarPairAddress, settings: object = {}): Promise<GeoMeshFixture> {
     const tenant = `t-${systemChance.hex64()}`;
-    const key = await createSigningKey("mesh");
-    const runtimes: RuntimeHarness[] = [];
-    const regions: object[] = [];
-    for (const server of [pair.east, pair.west]) {
-      const runtime = await RuntimeHarness.open(
-        {
-          region: server.cluster,
-          store: pulsarStoreConfig({ server, namespace: `${tenant}/mesh` }),
-        },
-        key,
-      );
-      runtimes.push(runtime);
-      regions.push(regionOf(server, { url: runtime.url, token: await runtime.token() }, tenant));
-    }
-    const [east, west] = runtimes;
+    const ends = await openRegions([pair.east, pair.west], tenant);
+    const regions = ends.map(({ region }) => region);
+    const [east, west] = ends.map(({ runtime }) => runtime);
     if (east === undefined || west === undefined) throw new Error("two regions");
     const bridge = await startBridge(regions, settings);
     const fixture = new GeoMeshFixture({ east, west, bridge, tenant, regions });
@@ -61,7 +49,24 @@ export class GeoMeshFixture {
   }
 }
 
-async function startBridge(regions: readonly object[], settings: object): Promise<Bridge> {
+/** A runtime over each of the Pulsars, in the tenant's namespace, and how a bridge reaches it, as its configuration says it. */
+export async function openRegions(
+  servers: readonly PulsarAddress[],
+  tenant: string,
+): Promise<{ readonly runtime: RuntimeHarness; readonly region: object }[]> {
+  const key = await createSigningKey("mesh");
+  const ends = [];
+  for (const server of servers) {
+    const store = pulsarStoreConfig({ server, namespace: `${tenant}/mesh` });
+    const runtime = await RuntimeHarness.open({ region: server.cluster, store }, key);
+    const reached = { url: runtime.url, token: await runtime.token() };
+    ends.push({ runtime, region: regionOf(server, reached, tenant) });
+  }
+  return ends;
+}
+
+/** With a `regionsDir` all but the first region are for its files to bring. */
+export async function startBridge(regions: readonly object[], settings: object): Promise<Bridge> {
   const fixed = "regionsDir" in settings ? regions.slice(0, 1) : regions;
   const config = { regions: fixed, pollMs: 2_000, reconcileMs: 300, graceMs: 1_000, ...settings };
   const logger = createLogger({ part: "bridge", level: "silent" });

@@ -4,7 +4,8 @@ import type { RuntimeHarness } from "../integration/runtime-harness.ts";
 import { PulsarPair } from "../servers/pulsar-pair.ts";
 import type { PulsarServer } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
-import { numbersByKey, startAgent, startPoster, type DrillPublisher } from "./drill-publisher.ts";
+import { expectAllOnce } from "./drill-outcome.ts";
+import { startAgent, startPoster, type DrillPublisher } from "./drill-publisher.ts";
 import { GeoMeshFixture, whenReady } from "./geo-mesh-fixture.ts";
 
 const topic = "vehicle.telemetry";
@@ -18,10 +19,6 @@ afterEach(async () => {
 });
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
-
-async function ledgerOf(region: RuntimeHarness): Promise<{ difference: number }> {
-  return (await (await region.request("/v1/ledger")).json()) as { difference: number };
-}
 
 /** The largest lag that the bridge shows, while `during` runs. */
 async function worstLag(mesh: GeoMeshFixture, during: Promise<unknown>): Promise<number> {
@@ -93,16 +90,7 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("the loss of a region", () 
     told += `${acknowledged.length} events acknowledged; both regions have all ${seconds(performance.now() - stoppedMs)} after the last; largest lag shown ${lag.toFixed(1)} s\n`;
     process.stdout.write(told);
 
-    for (const region of [east, west]) {
-      const ids = await region.ids(topic);
-      expect([...ids].sort(), region.region).toEqual(acknowledged);
-      for (const { name } of publishers)
-        for (const [key, numbers] of numbersByKey(ids, name)) {
-          const sorted = [...numbers].sort((a, b) => a - b);
-          expect(numbers, `${region.region}: ${name} ${key}`).toEqual(sorted);
-        }
-      expect((await ledgerOf(region)).difference).toBe(0);
-    }
+    for (const region of [east, west]) await expectAllOnce(region, topic, publishers);
     await vi.waitFor(() => {
       for (const link of mesh.bridge.links())
         expect(link).toMatchObject({ state: "up", backlog: 0, lagSeconds: 0 });
