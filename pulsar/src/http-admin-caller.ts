@@ -138,7 +138,10 @@ async function bodyOf(response: Dispatcher.ResponseData): Promise<unknown> {
 function refusal(call: AdminCall, { status, body }: AdminAnswer): MeshError {
   const name = `${call.method} ${call.path}`;
   if (deniedStatuses.includes(status)) {
-    const text = `Pulsar refused ${name} (${status}): it needs ${call.needs}`;
+    // Who is not known has not been asked for a permission yet.
+    const reason =
+      status === 401 ? "the token is missing, wrong or expired" : `it needs ${call.needs}`;
+    const text = `Pulsar refused ${name} (${status}): ${reason}`;
     return new MeshError("PULSAR_DENIED", text);
   }
   const text = `Pulsar answered ${name} with ${status}: ${reasonOf(body)}`;

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { MeshError, type Chance, type Clock } from "@fleetmesh/core";
 import type { BrokerTls } from "./binary/broker-socket.ts";
 import { BinaryPulsarClient } from "./binary-pulsar-client.ts";
 import { HttpPulsarAdmin } from "./http-pulsar-admin.ts";
 import type { PulsarClient } from "./pulsar-client.ts";
+import { readTokenFile } from "./token-file.ts";
 import { WebSocketPulsarClient } from "./websocket-pulsar-client.ts";
 
 /** Where a cluster is and who we are there, as a configuration says it. */
@@ -37,7 +37,12 @@ interface PulsarPorts {
 /** The client that the configuration asks for. Nothing is connected yet. Throws CONFIG_INVALID or CONFIG_UNREADABLE. */
 export function openPulsarClient(connection: PulsarConnection, ports: PulsarPorts): PulsarClient {
   const { serviceUrl, adminUrl, client, tenant, namespace } = connection;
-  const place = { tenant, namespace, token: tokenOf(connection), tls: readTls(connection.tls) };
+  const place = {
+    tenant,
+    namespace,
+    token: tokenOf(connection, ports),
+    tls: readTls(connection.tls),
+  };
   if (client === "websocket" || (client === "auto" && serviceUrl === undefined))
     return new WebSocketPulsarClient({ ...place, ...ports, url: socketUrlOf(adminUrl) });
   if (serviceUrl === undefined)
@@ -53,7 +58,7 @@ export function openPulsarAdmin(
   { clock }: Pick<PulsarPorts, "clock">,
 ): HttpPulsarAdmin {
   const { adminUrl: url, tenant, namespace, tls } = connection;
-  const token = tokenOf(connection);
+  const token = tokenOf(connection, { clock });
   return new HttpPulsarAdmin({ url, tenant, namespace, token, ca: readTls(tls)?.ca, clock });
 }
 
@@ -63,16 +68,13 @@ function socketUrlOf(adminUrl: string): string {
   return urls.join(",");
 }
 
-function tokenOf({ token, tokenFile }: PulsarConnection): (() => Promise<string>) | undefined {
+function tokenOf(
+  { token, tokenFile }: PulsarConnection,
+  { clock }: Pick<PulsarPorts, "clock">,
+): (() => Promise<string>) | undefined {
   if (token !== undefined) return () => Promise.resolve(token);
   if (tokenFile === undefined) return undefined;
-  return async () => {
-    try {
-      return (await readFile(tokenFile, "utf8")).trim();
-    } catch (cause) {
-      throw new MeshError("PULSAR_DENIED", `The token file ${tokenFile} cannot be read`, { cause });
-    }
-  };
+  return () => readTokenFile(tokenFile, clock);
 }
 
 function readTls(files: PulsarTlsFiles | undefined): BrokerTls | undefined {

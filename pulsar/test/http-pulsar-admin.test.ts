@@ -32,4 +32,18 @@ describe("what the admin says of a broker's failure", () => {
       /with 412: Topic is fenced$/,
     );
   });
+
+  it("is the token, not a permission, where the broker does not know who asks", async () => {
+    const unknown = await adminOf(401, "<html><title>Error 401 Authentication required</title>");
+    await expect(unknown.ensureNamespace([])).rejects.toThrow(
+      /\(401\): the token is missing, wrong or expired$/,
+    );
+    await unknown.close();
+    server?.close();
+    const known = await adminOf(403, JSON.stringify({ reason: "Unauthorized" }));
+    await expect(known.ensureNamespace([])).rejects.toThrow(
+      /\(403\): it needs the role of an administrator of the tenant "fleet"$/,
+    );
+    await known.close();
+  });
 });

@@ -6,7 +6,7 @@ import { GroupProgress } from "./group-progress.ts";
 /** Undefined for a subscription that stays in its region. */
 export async function groupOf(
   store: EventStore,
-  { id, replicated, continues }: Subscription,
+  { id, replicated, continues, createdMs }: Subscription,
   topic: string,
 ): Promise<FeedGroup | undefined> {
   const passed = continues?.[topic];
@@ -16,7 +16,7 @@ export async function groupOf(
     return { progress: new GroupProgress({ passed }), isTold: false };
   const known = await groups.told(id);
   const own = known.find((each) => each.topic === topic && each.isOwn)?.place;
-  // What this region told before the group was away is old. Either is true: too little only gives something twice.
-  const told = own && own.atMs > (passed?.atMs ?? 0) ? own : undefined;
+  // What was told of one with this id that is gone says nothing of this one.
+  const told = own && own.atMs >= createdMs ? own : undefined;
   return { progress: new GroupProgress({ passed, told }), isTold: true };
 }

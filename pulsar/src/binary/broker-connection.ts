@@ -248,7 +248,9 @@ export class BrokerConnection {
     this.#questions.delete(requestId);
     question?.timer.cancel();
     if (type !== commandType.error) return question?.resolve({ type, fields });
-    const asked = question?.asked ?? `the connection to ${this.#name} (needs a valid token)`;
+    const asked =
+      question?.asked ??
+      `the connection to ${this.#name} (needs a valid token that has not expired)`;
     const reason = serverError(fields, { code: 2, text: 3, asked });
     // An error without its question refuses the connection itself.
     if (question === undefined && this.#keepAlive === undefined) this.#fail(reason);
@@ -322,6 +324,7 @@ async function tokenOf({ token }: BrokerConnectionOptions): Promise<string | und
   try {
     return await token?.();
   } catch (cause) {
-    throw new MeshError("PULSAR_UNAVAILABLE", "The token for Pulsar cannot be read", { cause });
+    const { message } = MeshError.from(cause);
+    throw new MeshError("PULSAR_UNAVAILABLE", `There is no token: ${message}`, { cause });
   }
 }

@@ -74,6 +74,7 @@ async function tokenOf(token: (() => Promise<string>) | undefined): Promise<stri
   try {
     return await token?.();
   } catch (cause) {
-    throw new MeshError("PULSAR_UNAVAILABLE", "The token cannot be read", { cause });
+    const { message } = MeshError.from(cause);
+    throw new MeshError("PULSAR_UNAVAILABLE", `There is no token: ${message}`, { cause });
   }
 }

@@ -16,7 +16,8 @@ export interface HttpAnswer {
 /** What the server answered instead of opening the connection. `asked` names it, with the permission that it takes. */
 export function webSocketRefusal(asked: string, { status, page }: HttpAnswer): MeshError {
   const kind = kinds[status] ?? "PULSAR_UNAVAILABLE";
-  const text = `Pulsar refused ${asked} (${status}): ${reasonOf(page)}`;
+  const reason = status === 401 ? "the token is missing, wrong or expired" : reasonOf(page);
+  const text = `Pulsar refused ${asked} (${status}): ${reason}`;
   return new MeshError(kind, text, { details: { pulsarStatus: status } });
 }
 

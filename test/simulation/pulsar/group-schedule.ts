@@ -61,7 +61,8 @@ class Side {
 
   async subscribe(isContinued: boolean): Promise<void> {
     const { store } = this.world;
-    const over = { id: "g", topic, replicated: true, createdMs: 1 };
+    const createdMs = this.world.clock.wallMs();
+    const over = { id: "g", topic, replicated: true, createdMs };
     const continues = isContinued ? await continuedPlaces(store, over) : undefined;
     const delivery = { ...sampleSubscription().delivery, maxAttempts: 100 };
     const fresh = sampleSubscription({ ...over, delivery, ...(continues && { continues }) });
