@@ -27,20 +27,33 @@ export interface GroupOptions {
 class Side {
   readonly world: PulsarWorld;
   readonly metadata = new MemoryMetadata({ autoCreateTopics: true });
-  readonly dispatcher: Dispatcher;
+  dispatcher: Dispatcher;
   readonly published: string[] = [];
   readonly #name: string;
+  readonly #take: () => Promise<DeliveryOutcome>;
 
   constructor(name: string, world: PulsarWorld, take: () => Promise<DeliveryOutcome>) {
-    const { store, deliveries, clock, chance } = world;
     this.#name = name;
+    this.#take = take;
     this.world = world;
-    this.dispatcher = new Dispatcher({
+    this.dispatcher = this.#newDispatcher();
+  }
+
+  /** The process that delivers ends, and another begins. */
+  async restart(): Promise<void> {
+    await this.dispatcher.stop(AbortSignal.abort());
+    this.dispatcher = this.#newDispatcher();
+    await this.dispatcher.start();
+  }
+
+  #newDispatcher(): Dispatcher {
+    const { store, deliveries, clock, chance } = this.world;
+    return new Dispatcher({
       ...{ store, deliveries, clock, chance, metadata: this.metadata, registry: new Registry() },
       logger: createLogger({ part: "test", level: "silent" }),
       createTarget: () =>
         new MemoryTarget(async ({ event }) => {
-          const outcome = await take();
+          const outcome = await this.#take();
           if (outcome.kind === "taken") this.onTaken(event.id);
           return outcome;
         }),
@@ -137,6 +150,7 @@ export class GroupSchedule {
         if (this.#is(0.6)) void side.publish(1 + this.#below(5)).catch(() => undefined);
       for (const way of this.#ways) if (this.#is(0.1)) way.isStopped = !way.isStopped;
       await this.pass(this.#below(400));
+      for (const side of this.#sides) if (this.#is(0.05)) await this.#during(side.restart());
       if (this.#is(0.12)) await this.move(this.#is(0.5) ? "in order" : "at once");
     }
     for (const way of this.#ways) [way.isStopped, way.dropProbability] = [false, 0];
