@@ -138,9 +138,9 @@ async function bodyOf(response: Dispatcher.ResponseData): Promise<unknown> {
 function refusal(call: AdminCall, { status, body }: AdminAnswer): MeshError {
   const name = `${call.method} ${call.path}`;
   if (deniedStatuses.includes(status)) {
-    // Who is not known has not been asked for a permission yet.
-    const reason =
-      status === 401 ? "the token is missing, wrong or expired" : `it needs ${call.needs}`;
+    // To a superuser's calls it answers 401 also when it knows who asks: then with a reason, else with a page.
+    const isStranger = status === 401 && objectOf(body)["reason"] === undefined;
+    const reason = isStranger ? "the token is missing, wrong or expired" : `it needs ${call.needs}`;
     const text = `Pulsar refused ${name} (${status}): ${reason}`;
     return new MeshError("PULSAR_DENIED", text);
   }
