@@ -10,7 +10,7 @@ import { openRegions, startBridge, whenReady } from "./geo-mesh-fixture.ts";
 /** As deploy/three-regions names them, but that the data centre's name ends in a number. */
 export const regionNames: readonly string[] = ["cn-east", "cn-west", "idc-1"];
 
-const waiting = { timeout: 60_000, interval: 100 };
+const waiting = { timeout: 120_000, interval: 100 };
 
 export interface ThreeServers {
   readonly east: PulsarServer;
@@ -82,14 +82,17 @@ export class ThreeRegionFixture {
     const init = { method: "PUT", headers: { "content-type": "application/json" }, body: "{}" };
     for (const region of [this.east, this.west])
       expect((await region.request(`/v1/topics/${topic}`, init)).status).toBe(200);
-    await vi.waitFor(() => expect(this.linksUp()).toEqual(everyLink), waiting);
+    await this.whenLinked(everyLink);
   }
 
-  /** `from>to` of each link that is up, sorted. Throws while one is not. */
-  linksUp(): string[] {
-    const links = this.bridge.links();
-    for (const link of links) expect(link).toMatchObject({ kind: "pulsar", state: "up" });
-    return links.map(({ from, to }) => `${from}>${to}`).sort();
+  /** Waits until these links (`from>to`, sorted) and no others are there, all up and with nothing left to bring. */
+  async whenLinked(wanted: readonly string[]): Promise<void> {
+    await vi.waitFor(() => {
+      const links = this.bridge.links();
+      expect(links.map(({ from, to }) => `${from}>${to}`).sort()).toEqual(wanted);
+      for (const link of links)
+        expect(link).toMatchObject({ kind: "pulsar", state: "up", backlog: 0 });
+    }, waiting);
   }
 
   /**
