@@ -5,7 +5,7 @@ import type { PulsarRoom } from "../servers/shared-pulsar.ts";
 export function pulsarStoreConfig(
   { server, namespace: place }: PulsarRoom,
   client: "binary" | "websocket" = "binary",
-): NonNullable<RuntimeConfigInput["store"]> {
+): Extract<RuntimeConfigInput["store"], { readonly type: "pulsar" }> {
   const [tenant = "", namespace = ""] = place.split("/");
   const { brokerUrl: serviceUrl, webUrl: adminUrl, token } = server;
   const secret = token === undefined ? {} : { token };
