@@ -10,9 +10,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { sampleEvent } from "../contract/event-samples.ts";
 import { readAll } from "../contract/event-store-probe.ts";
 import { pulsarPairAddress, type PulsarPairAddress } from "../servers/pulsar-pair.ts";
-import { adminCall, type PulsarAddress } from "../servers/pulsar-server.ts";
+import type { PulsarAddress } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 import { SuppressingClient } from "./suppressing-client.ts";
+import { topicEntries, truncateTopic } from "./truncated-topic.ts";
 
 const topic = "vehicle.speed";
 const waiting = { timeout: 60_000, interval: 200 };
@@ -112,23 +113,14 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("the audit between two clus
     await west.part.stop(AbortSignal.timeout(10_000));
     await publish(east.events, ids("gone", 40));
     const path = `persistent/${tenant}/mesh/${topic}`;
-    const stats = async () =>
-      JSON.parse((await adminCall(pair.west, "GET", `${path}/internalStats`)).text) as {
-        readonly numberOfEntries: number;
-        readonly entriesAddedCounter: number;
-      };
-    const { entriesAddedCounter: before } = await stats();
+    const { entriesAddedCounter: before } = await topicEntries(pair.west, path);
     await publish(east.events, ids("gone", 40));
     const grown = async () =>
-      expect((await stats()).entriesAddedCounter).toBeGreaterThanOrEqual(before + 2);
+      expect((await topicEntries(pair.west, path)).entriesAddedCounter).toBeGreaterThanOrEqual(
+        before + 2,
+      );
     await vi.waitFor(grown, waiting);
-    // What lies in the open ledger is not truncated: loaded again, the topic begins another.
-    expect((await adminCall(pair.west, "PUT", `${path}/unload`)).status).toBeLessThan(300);
-    const truncated = async () => {
-      expect((await adminCall(pair.west, "DELETE", `${path}/truncate`)).status).toBeLessThan(300);
-      expect((await stats()).numberOfEntries).toBe(0);
-    };
-    await vi.waitFor(truncated, waiting);
+    await truncateTopic(pair.west, path);
     const again = await start(pair.west);
     await publish(east.events, ids("later", 5));
     await vi.waitFor(

@@ -12,6 +12,7 @@ import {
   ThreeRegionFixture,
   type ThreeServers,
 } from "./three-region-fixture.ts";
+import { topicEntries, truncateTopic } from "./truncated-topic.ts";
 
 const topic = "vehicle.telemetry";
 const everywhere = { topics: [{ topic, to: regionNames }] };
@@ -218,6 +219,41 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a mesh of three regions ov
       ]),
     );
     for (const region of mesh.all) expect((await ledgerOf(region)).unknownRegions).toBe(0);
+  });
+
+  it("repairs what the receive-only region misses: it may ask", async () => {
+    const mesh = await openMesh(everywhere);
+    await mesh.linkEverywhere(topic);
+    const ids: string[] = [];
+    const publish = async (count: number): Promise<void> => {
+      const more = Array.from({ length: count }, (_, at) => `${ids.length + at}-cn-east`);
+      await mesh.east.publish(topic, ...more.map((id) => eventText(id)));
+      ids.push(...more);
+    };
+    const account = async () => (await ledgerOf(mesh.idc)).replication[0];
+    await publish(3);
+    await vi.waitFor(async () => expect(await account()).toMatchObject({ sealed: 3 }), waiting);
+    await mesh.idc.stop();
+    const path = `persistent/${mesh.tenant}/mesh/${topic}`;
+    const { entriesAddedCounter: before } = await topicEntries(servers.idc, path);
+    await publish(40);
+    await vi.waitFor(async () => {
+      const { entriesAddedCounter } = await topicEntries(servers.idc, path);
+      expect(entriesAddedCounter).toBeGreaterThan(before);
+    }, waiting);
+    await truncateTopic(servers.idc, path);
+    await mesh.idc.start();
+    await publish(5);
+    await vi.waitFor(async () => {
+      expect(await account()).toMatchObject({ sealed: ids.length, open: 0, lost: 0 });
+      const here = new Set(await mesh.idc.ids(topic));
+      expect(ids.slice(3).filter((id) => !here.has(id))).toEqual([]);
+    }, waiting);
+    expect((await account())?.repaired).toBeGreaterThan(0);
+    expect((await ledgerOf(mesh.idc)).difference).toBe(0);
+    // The copies are for the one that asked.
+    expect(await mesh.west.ids(topic)).toEqual(ids);
+    expect((await ledgerOf(mesh.west)).duplicates.replicated).toBe(0);
   });
 
   it("gives every acknowledged event to all three once when one of the clusters is killed and comes back in the middle", async () => {
