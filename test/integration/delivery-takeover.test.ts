@@ -79,6 +79,21 @@ describe("delivery on two nodes of one region", () => {
     }
   };
 
+  it("stops in order while the broker is away, and goes on with what it had", async () => {
+    const node = await nodeOf();
+    await publish(node, "e1");
+    broker.setDown(true);
+    const stopping = node.dispatcher.stop(soon());
+    await clock.advance(60_000);
+    await stopping;
+    broker.setDown(false);
+    nodes.splice(0);
+    await node.store.part.stop(soon());
+    const next = await nodeOf();
+    await publish(next, "e2");
+    expect(next.taken.at(-1)).toBe("e2");
+  });
+
   it("delivers on one of them, and goes on where the other one was, there and back", async () => {
     const first = await nodeOf();
     const second = await nodeOf();

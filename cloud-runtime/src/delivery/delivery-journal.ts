@@ -92,6 +92,9 @@ export class DeliveryJournal {
     if (this.#isStopped) return;
     try {
       await this.flush();
+    } catch (error) {
+      // A store that is away keeps nobody from stopping: what it does not have is delivered again, under the same identity.
+      if (!MeshError.is(error) || !error.retryable) throw error;
     } finally {
       this.#isStopped = true;
       this.#timer?.cancel();
