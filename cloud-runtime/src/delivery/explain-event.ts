@@ -1,5 +1,6 @@
 import { compileTopicPattern } from "@fleetmesh/core";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
+import { GroupProgress } from "./group-progress.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import type { Attempt, DeliveryStore } from "../store/delivery-store.ts";
 import type { StoredEvent } from "../store/event-store.ts";
@@ -19,6 +20,7 @@ export interface EventDecision {
     | "retrying"
     | "filtered"
     | "before-start"
+    | "elsewhere"
     | "paused"
     | "disabled"
     | "pending";
@@ -100,6 +102,11 @@ function undelivered(subscription: Subscription, stored: StoredEvent): EventDeci
   const { id, createdMs, state, stateReason } = subscription;
   const clause = new SubscriptionFilter(subscription).failedClause(stored.entry.event);
   if (clause !== undefined) return { subscription: id, outcome: "filtered", reason: clause };
+  const passed = subscription.continues?.[stored.topic];
+  if (passed && new GroupProgress({ passed }).hasPassed(stored)) {
+    const reason = "the group was given it in another region";
+    return { subscription: id, outcome: "elsewhere", reason };
+  }
   const isEarlier = subscription.starts?.[stored.topic] !== undefined;
   if (isEarlier && stored.entry.receivedMs < createdMs)
     return { subscription: id, outcome: "before-start" };
