@@ -1,34 +1,25 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { createWriteStream, type WriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { anyPort, isFree } from "../servers/free-ports.ts";
 
 export const meshBin = fileURLToPath(new URL("../../cli/bin/mesh.mjs", import.meta.url));
 const devOffsets = [0, 1, 2, 11, 12, 20, 21, 22, 23, 30];
+/** With those of Pulsar, which follow. */
+const portsOfDev = 60;
 
-/**
- * A base whose ports of `mesh dev` are all free. Below the range from which the system takes ports for outgoing connections:
- * there, one of those could take the port of a process that is dead for a moment.
- */
+/** A base whose ports of `mesh dev` are all free. */
 export async function freePortBase(): Promise<number> {
   for (;;) {
-    const base = 20_000 + Math.floor(Math.random() * 11_000);
+    const base = anyPort(portsOfDev);
     const areFree = await Promise.all(devOffsets.map((offset) => isFree(base + offset)));
     if (areFree.every(Boolean)) return base;
   }
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => resolve(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
-  });
 }
 
 export type ProcessName = "cn-east" | "cn-west" | "bridge" | "edge-1";
