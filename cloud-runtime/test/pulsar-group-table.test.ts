@@ -22,6 +22,32 @@ describe("where consumer groups are, as their regions told it", () => {
     expect(restored.of("other")).toEqual([]);
   });
 
+  it("is said of one subscription in all its topics and regions, those told last at the end, whatever else is told", () => {
+    const model: ReturnType<typeof told>[] = [];
+    const table = new GroupTable(() => undefined, 60);
+    for (let atMs = 1; atMs <= 500; atMs += 1) {
+      const place = told(`s${(atMs * 7) % 11}`, atMs);
+      const each = { ...place, topic: `t${atMs % 5}`, region: atMs % 3 === 0 ? "a" : "b" };
+      const isSame = (one: typeof each): boolean =>
+        one.subscription === each.subscription &&
+        one.topic === each.topic &&
+        one.region === each.region;
+      const before = model.findIndex(isSame);
+      if (before >= 0) model.splice(before, 1);
+      model.push(each);
+      if (model.length > 60) model.shift();
+      table.hear(each);
+      const key = `p/${each.topic}/${each.subscription}/${each.region}`;
+      if (atMs % 13 === 0) {
+        table.restore(key, undefined);
+        model.pop();
+      }
+      expect(table.of(each.subscription)).toEqual(
+        model.filter(({ subscription }) => subscription === each.subscription),
+      );
+    }
+  });
+
   it("forgets the one that was told longest ago beyond its bound, durably", () => {
     const changed: string[] = [];
     const table = new GroupTable((key) => changed.push(key), 2);

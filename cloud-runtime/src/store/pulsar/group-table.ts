@@ -14,6 +14,8 @@ const countMaxDefault = 50_000;
 export class GroupTable {
   /** Those told last come last. */
   readonly #places = new Map<string, ToldPlace>();
+  /** The same by subscription: each topic of a group asks for its own when it opens. */
+  readonly #bySubscription = new Map<string, Map<string, ToldPlace>>();
   readonly #onChanged: (key: string) => void;
   readonly #countMax: number;
 
@@ -29,13 +31,13 @@ export class GroupTable {
     this.#onChanged(key);
     for (const oldest of this.#places.keys()) {
       if (this.#places.size <= this.#countMax) return;
-      this.#places.delete(oldest);
+      this.#delete(oldest);
       this.#onChanged(oldest);
     }
   }
 
   of(subscription: string): ToldPlace[] {
-    return [...this.#places.values()].filter((told) => told.subscription === subscription);
+    return [...(this.#bySubscription.get(subscription)?.values() ?? [])];
   }
 
   encode(key: string): Uint8Array | undefined {
@@ -45,7 +47,7 @@ export class GroupTable {
 
   restore(key: string, value: Uint8Array | undefined): void {
     const [, topic = "", subscription = "", region = ""] = key.split("/");
-    if (!value) this.#places.delete(key);
+    if (!value) this.#delete(key);
     else {
       const place = groupPlaceRecord.parse(JSON.parse(Buffer.from(value).toString()));
       this.#put(key, { topic, region, subscription, place });
@@ -53,8 +55,20 @@ export class GroupTable {
   }
 
   #put(key: string, told: ToldPlace): void {
-    this.#places.delete(key);
+    this.#delete(key);
     this.#places.set(key, told);
+    const group = this.#bySubscription.get(told.subscription) ?? new Map<string, ToldPlace>();
+    group.set(key, told);
+    this.#bySubscription.set(told.subscription, group);
+  }
+
+  #delete(key: string): void {
+    const told = this.#places.get(key);
+    if (!told) return;
+    this.#places.delete(key);
+    const group = this.#bySubscription.get(told.subscription);
+    group?.delete(key);
+    if (group?.size === 0) this.#bySubscription.delete(told.subscription);
   }
 }
 
