@@ -174,10 +174,12 @@ export class Runtime implements Part {
   #registerSubscriptions(): void {
     const { events: store, deliveries, metadata } = this.store;
     const { clock, chance, logger } = this.#ports;
-    const { region: node, allowPrivateSinks } = this.#config;
+    const { region: node, allowPrivateSinks, allowSinkNetworks } = this.#config;
     const dispatcher = this.#dispatcher;
     const shared = { metadata, dispatcher, store, clock, chance };
-    const service = new SubscriptionService({ ...shared, allowPrivateSinks, node });
+    const service = new SubscriptionService({
+      ...{ ...shared, allowPrivateSinks, allowSinkNetworks, node },
+    });
     registerSubscriptionRoutes(this.#app, { service, principalOf });
     const redrive = new Redrive({ dispatcher, deliveries, clock, logger });
     registerDeadLetterRoutes(this.#app, { deliveries, metadata, redrive, principalOf });
@@ -198,13 +200,13 @@ export class Runtime implements Part {
 
   #createDispatcher(): Dispatcher {
     const { clock, chance } = this.#ports;
-    const { allowPrivateSinks } = this.#config;
+    const { allowPrivateSinks, allowSinkNetworks } = this.#config;
     return new Dispatcher({
       ...this.#ports,
       store: this.store.events,
       deliveries: this.store.deliveries,
       metadata: this.store.metadata,
-      createTarget: createTargetFactory({ clock, chance, allowPrivateSinks }),
+      createTarget: createTargetFactory({ clock, chance, allowPrivateSinks, allowSinkNetworks }),
       registry: this.registry,
     });
   }

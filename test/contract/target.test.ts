@@ -1,5 +1,6 @@
 import { seededChance, systemClock } from "@fleetmesh/core";
 import { describe, expect, it } from "vitest";
+import type { Resolve } from "../../cloud-runtime/src/target/address-guard.ts";
 import { HttpTarget } from "../../cloud-runtime/src/target/http-target.ts";
 import { MemoryTarget } from "../../cloud-runtime/src/target/memory-target.ts";
 import type { DeliveryOutcome } from "../../cloud-runtime/src/target/target.ts";
@@ -118,5 +119,31 @@ describe("HTTP target", () => {
     expect(sink.received).toHaveLength(0);
     await byName.stop();
     await sink.stop();
+  });
+
+  it("connects to the address that was judged, each time anew, however a name changes its answer", async () => {
+    const sink = await new DeliverySink().start();
+    const { port } = new URL(sink.url);
+    const subscription = sampleSubscription({ sink: `http://sink.example:${port}/` });
+    const resolve: Resolve = (_, __, callback) =>
+      callback(null, [{ address: "127.0.0.1", family: 4 }]);
+    const strict = new HttpTarget(subscription, { ...options, allowPrivateSinks: false, resolve });
+    expect(await push(strict)).toMatchObject({ kind: "failed", status: "forbidden" });
+    expect(sink.received).toHaveLength(0);
+    const allowed = { allowPrivateSinks: false, allowSinkNetworks: ["127.0.0.0/8"], resolve };
+    const named = new HttpTarget(subscription, { ...options, ...allowed });
+    expect((await push(named)).kind).toBe("taken");
+    await Promise.all([strict.stop(), named.stop(), sink.stop()]);
+  });
+
+  it("does not follow a redirection, and tells it as a failure", async () => {
+    const other = await new DeliverySink().start();
+    const sink = await new DeliverySink((_, response) =>
+      response.writeHead(307, { location: other.url }).end(),
+    ).start();
+    const target = new HttpTarget(sampleSubscription({ sink: sink.url }), options);
+    expect(await push(target)).toMatchObject({ kind: "failed", status: "307" });
+    expect(other.received).toHaveLength(0);
+    await Promise.all([target.stop(), sink.stop(), other.stop()]);
   });
 });

@@ -1,5 +1,6 @@
 import { logLevels, maxEventBytesDefault, maxEventBytesMost, strictObject } from "@fleetmesh/core";
 import { z } from "zod";
+import { isNetwork } from "../target/address-guard.ts";
 import { storeConfigSchema } from "./store-config.ts";
 
 const port = z.int().min(0).max(65_535);
@@ -95,6 +96,10 @@ export const runtimeConfigSchema = strictObject({
     .boolean()
     .default(false)
     .describe("Pushes may go to loopback and private addresses: for development."),
+  allowSinkNetworks: z
+    .array(z.string().refine(isNetwork, "must be a network such as 10.20.0.0/16 or fd00:1::/64"))
+    .default([])
+    .describe("Networks that pushes may go to although they are not public."),
   processMetrics: z.boolean().default(true).describe("Node's own process numbers in /metrics."),
   logLevel: z.enum(logLevels).default("info"),
 });

@@ -7,19 +7,18 @@ import { admitTopicFor } from "../ingress/topic-admission.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import { subscriptionUnknown } from "../metadata/metadata-state.ts";
 import type { EventStore } from "../store/event-store.ts";
-import { assertPublicHost, assertResolvesPublic, hostOf } from "../target/address-guard.ts";
+import { AddressGuard, hostOf, type AddressRules } from "../target/address-guard.ts";
 import { assertTellsGroups, continuedPlaces } from "./continued-places.ts";
 import { parseSubscription } from "./subscription-api.ts";
 import type { SubscriptionBody } from "./subscription-schema.ts";
 import { mayReadAll } from "./topic-permission.ts";
 
-export interface SubscriptionServiceOptions {
+export interface SubscriptionServiceOptions extends AddressRules {
   readonly metadata: Metadata;
   readonly dispatcher: Dispatcher;
   readonly store: EventStore;
   readonly clock: Clock;
   readonly chance: Chance;
-  readonly allowPrivateSinks: boolean;
   /** This node's name, shown in a subscription's status. */
   readonly node: string;
 }
@@ -30,9 +29,11 @@ export interface SubscriptionServiceOptions {
  */
 export class SubscriptionService {
   readonly #options: SubscriptionServiceOptions;
+  readonly #guard: AddressGuard;
 
   constructor(options: SubscriptionServiceOptions) {
     this.#options = options;
+    this.#guard = new AddressGuard(options);
   }
 
   list(principal: Principal): readonly Subscription[] {
@@ -146,11 +147,7 @@ export class SubscriptionService {
     const { topic, sink, replicated } = wanted;
     if (replicated) assertTellsGroups(this.#options.store, "replicated");
     if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
-    const host = hostOf(new URL(sink));
-    if (!this.#options.allowPrivateSinks) {
-      assertPublicHost(host);
-      await assertResolvesPublic(host);
-    }
+    await this.#guard.assertResolves(hostOf(new URL(sink)));
     if (isTopic(topic)) await admitTopicFor(this.#options.metadata, principal, topic);
   }
 }

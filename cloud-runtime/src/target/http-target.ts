@@ -1,17 +1,15 @@
 import type { Chance, Clock } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
-import { assertPublicHost, hostOf, publicLookup } from "./address-guard.ts";
+import { AddressGuard, hostOf, type AddressRules } from "./address-guard.ts";
 import { HttpConnection, type ConnectionOwner, type HttpEndpoint } from "./http-connection.ts";
 import { failureOf } from "./push-outcome.ts";
 import { PushWriter } from "./push-writer.ts";
 import type { Delivery, Target } from "./target.ts";
 import { Ticks } from "./ticks.ts";
 
-export interface HttpTargetOptions {
+export interface HttpTargetOptions extends AddressRules {
   readonly clock: Clock;
   readonly chance: Chance;
-  /** Loopback and private sinks are allowed; for development. */
-  readonly allowPrivateSinks: boolean;
 }
 
 const connectTimeoutMs = 10_000;
@@ -38,9 +36,9 @@ export class HttpTarget implements Target, ConnectionOwner {
   #isStopped = false;
 
   constructor(subscription: Subscription, options: HttpTargetOptions) {
-    const { clock, allowPrivateSinks } = options;
+    const { clock } = options;
     this.#clock = clock;
-    this.#endpoint = endpointOf(subscription, allowPrivateSinks);
+    this.#endpoint = endpointOf(subscription, new AddressGuard(options));
     this.#writer = new PushWriter(subscription, options);
     this.#deadlines = new Ticks({
       ...{ clock, periodMs: deadlineTickMs },
@@ -123,12 +121,11 @@ export class HttpTarget implements Target, ConnectionOwner {
 }
 
 /** The address in a URL is judged here, that of a name when it is looked up. */
-function endpointOf(subscription: Subscription, allowPrivateSinks: boolean): HttpEndpoint {
+function endpointOf(subscription: Subscription, guard: AddressGuard): HttpEndpoint {
   const url = new URL(subscription.sink);
   const host = hostOf(url);
-  if (!allowPrivateSinks) assertPublicHost(host);
+  guard.assertHost(host);
   const isTls = url.protocol === "https:";
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
-  const lookup = allowPrivateSinks ? undefined : publicLookup;
-  return { isTls, host, port, lookup, session: undefined };
+  return { isTls, host, port, lookup: guard.lookup, session: undefined };
 }
