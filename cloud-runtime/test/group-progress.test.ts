@@ -1,8 +1,10 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { GroupProgress, type NumberedEvent } from "../src/delivery/group-progress.ts";
-import { numberText } from "../src/store/shared/event-number.ts";
+import { numberText, parseNumber } from "../src/store/shared/event-number.ts";
 import type { GroupPlace } from "../src/store/shared/group-place.ts";
+
+vi.mock(import("../src/store/shared/event-number.ts"), { spy: true });
 
 const event = (run: number, number: number, region = "cn-east"): NumberedEvent => ({
   origin: { region },
@@ -53,8 +55,8 @@ class Reading {
 
   #meet(read: NumberedEvent, fate: Step["fate"]): void {
     this.progress.read(read);
-    if (fate !== "filtered") this.progress.take(read);
-    if (fate === "settled") this.progress.settle(read);
+    const taken = fate === "filtered" ? undefined : this.progress.take(read);
+    if (fate === "settled" && taken) this.progress.settle(taken);
     (fate === "in hand" ? this.notHad : this.had).push(read);
   }
 }
@@ -93,9 +95,9 @@ describe("a group's progress by numbers", () => {
   it("knows no event of an origin before the oldest that is not settled", () => {
     const progress = new GroupProgress({});
     for (const number of [1, 2, 3]) progress.read(event(16, number));
-    progress.take(event(16, 2));
+    const taken = progress.take(event(16, 2));
     expect(placeOf(progress).origins[0]?.sentMs).toBe(16_002);
-    progress.settle(event(16, 2));
+    if (taken) progress.settle(taken);
     expect(placeOf(progress).origins[0]?.sentMs).toBe(16_003);
   });
 
@@ -107,13 +109,29 @@ describe("a group's progress by numbers", () => {
     const [left] = placeOf(many).origins[0]?.runs ?? [];
     expect(left).toEqual({ run: 16, through: 1_000, open: "1,744-999" });
     const late = new GroupProgress({});
-    for (const number of [1, 3, 3_600_003]) {
+    const [first] = [1, 3, 3_600_003].map((number) => {
       late.read(event(16, number));
-      late.take(event(16, number));
-    }
-    late.settle(event(16, 1));
+      return late.take(event(16, number));
+    });
+    if (first) late.settle(first);
     expect(elsewhere(placeOf(late)).hasPassed(event(16, 2))).toBe(true);
     expect(elsewhere(placeOf(late)).hasPassed(event(16, 3))).toBe(false);
+  });
+
+  it("reads an event's number once, from the topic to the end of its delivery", () => {
+    const first = new GroupProgress({});
+    first.read(event(16, 1));
+    const other = elsewhere(placeOf(first));
+    vi.mocked(parseNumber).mockClear();
+    const events = [event(16, 2), event(16, 3), event(16, 3, "cn-west"), event(16, 4)];
+    const taken = events.map((each) => {
+      other.read(each);
+      expect(other.hasPassed(each)).toBe(false);
+      return other.take(each);
+    });
+    for (const each of taken) if (each) other.settle(each);
+    expect(vi.mocked(parseNumber).mock.calls.length).toBeLessThanOrEqual(events.length);
+    expect(taken.map((each) => each?.number)).toEqual([2, 3, 3, 4]);
   });
 
   it("is told when it changed, and again at rest, ever more seldom", () => {

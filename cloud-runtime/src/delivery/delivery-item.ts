@@ -1,9 +1,10 @@
 import type { MeshEvent } from "@fleetmesh/core";
 import type { Attempt } from "../store/delivery-store.ts";
-import type { Origin, Position, StoredEvent } from "../store/event-store.ts";
+import type { Position, StoredEvent } from "../store/event-store.ts";
 import type { Delivery, DeliveryOutcome } from "../target/target.ts";
 import type { Tracked } from "./cursor-tracker.ts";
 import type { Feed } from "./feed.ts";
+import type { TakenNumber } from "./group-progress.ts";
 import type { Lane } from "./lanes.ts";
 
 /** Whoever is told how a delivery ended. */
@@ -33,10 +34,8 @@ export class DeliveryItem implements Delivery, Tracked {
   readonly key: string;
   readonly isRedriven: boolean;
   readonly byteCount: number;
-  /** What all regions call it by; kept while it is parked. */
-  readonly origin: Origin;
-  readonly number: string | undefined;
-  readonly sentMs: number | undefined;
+  /** In the progress of the feed's group; kept while it is parked. */
+  readonly taken: TakenNumber | undefined;
   isSettled = false;
   lane: Lane | undefined;
   /** The next event of the same key. */
@@ -51,7 +50,7 @@ export class DeliveryItem implements Delivery, Tracked {
   constructor(
     owner: ItemOwner,
     stored: StoredEvent,
-    at: { feed?: Feed; place: Place; key: string },
+    at: { feed?: Feed; place: Place; key: string; taken?: TakenNumber | undefined },
   ) {
     this.#owner = owner;
     this.#stored = stored;
@@ -62,9 +61,7 @@ export class DeliveryItem implements Delivery, Tracked {
     this.position = stored.position;
     this.topic = stored.topic;
     this.isRedriven = at.feed === undefined;
-    this.origin = stored.origin;
-    this.number = stored.number;
-    this.sentMs = stored.sentMs;
+    this.taken = at.taken;
     this.byteCount = overheadBytes + (stored.entry.event.data?.length ?? 0);
   }
 

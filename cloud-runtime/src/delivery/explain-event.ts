@@ -1,9 +1,10 @@
 import { compileTopicPattern } from "@fleetmesh/core";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
-import { GroupProgress } from "./group-progress.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import type { Attempt, DeliveryStore } from "../store/delivery-store.ts";
 import type { StoredEvent } from "../store/event-store.ts";
+import { parseNumber } from "../store/shared/event-number.ts";
+import { PassedEvents } from "../store/shared/passed-events.ts";
 
 export interface ExplainPorts {
   readonly metadata: Metadata;
@@ -103,7 +104,7 @@ function undelivered(subscription: Subscription, stored: StoredEvent): EventDeci
   const clause = new SubscriptionFilter(subscription).failedClause(stored.entry.event);
   if (clause !== undefined) return { subscription: id, outcome: "filtered", reason: clause };
   const passed = subscription.continues?.[stored.topic];
-  if (passed && new GroupProgress({ passed }).hasPassed(stored)) {
+  if (passed && new PassedEvents(passed).includes(stored, parseNumber(stored.number))) {
     const reason = "the group was given it in another region";
     return { subscription: id, outcome: "elsewhere", reason };
   }

@@ -126,7 +126,7 @@ export class Feed implements Matchable {
 
   settle(item: DeliveryItem, settlement: Settlement): void {
     this.#options.tracker.settle(item, settlement);
-    this.#options.group?.progress.settle(item);
+    if (item.taken) this.#options.group?.progress.settle(item.taken);
   }
 
   /** Begins, or goes on after it was full or behind. */
@@ -156,11 +156,10 @@ export class Feed implements Matchable {
   take(stored: StoredEvent, place: Place): boolean {
     const { owner, tracker, group } = this.#options;
     if (group?.progress.hasPassed(stored) === true) return true;
-    group?.progress.take(stored);
+    const taken = group?.progress.take(stored);
     if (!owner.hasRoom(this)) return false;
     const item = new DeliveryItem(owner, stored, {
-      feed: this,
-      place,
+      ...{ feed: this, place, taken },
       key: `${this.topic}\0${keyOf(stored.entry.event)}`,
     });
     tracker.take(item);

@@ -1,10 +1,17 @@
 import type { StoredEvent } from "../store/event-store.ts";
-import { parseNumber, runShards } from "../store/shared/event-number.ts";
-import { PassedEvents, type GroupPlace } from "../store/shared/group-place.ts";
+import { parseNumber, runShards, type EventNumber } from "../store/shared/event-number.ts";
+import type { GroupPlace } from "../store/shared/group-place.ts";
+import { PassedEvents } from "../store/shared/passed-events.ts";
 import { GroupRun } from "./group-run.ts";
 
 /** What all regions call an event by. */
 export type NumberedEvent = Pick<StoredEvent, "origin" | "number" | "sentMs">;
+
+/** An event that is in hand, as its group's progress knows it. */
+export interface TakenNumber {
+  readonly run: GroupRun;
+  readonly number: number;
+}
 
 interface Origin {
   /** When the last event that was read was sent. */
@@ -32,6 +39,9 @@ export class GroupProgress {
   #hasChanged = false;
   #repeats = 0;
   #nextMs = Infinity;
+  /** Of the last event: it is asked for up to three times while the event is read. */
+  #parsedText: string | undefined;
+  #parsed: EventNumber | undefined;
 
   constructor({ passed, told }: GroupProgressOptions) {
     this.#passed = passed && new PassedEvents(passed);
@@ -44,12 +54,8 @@ export class GroupProgress {
   }
 
   /** The group was given it already, in another region. */
-  hasPassed({ origin, number, sentMs }: NumberedEvent): boolean {
-    if (!this.#passed) return false;
-    const parsed = parseNumber(number);
-    if (parsed) return this.#passed.has(origin.region, parsed);
-    // The mesh's own without a number is from before its topic went anywhere; what others wrote into Pulsar is better given twice.
-    return sentMs !== undefined && this.#passed.knows(origin.region);
+  hasPassed(stored: NumberedEvent): boolean {
+    return this.#passed?.includes(stored, this.#numberOf(stored)) === true;
   }
 
   /** It was read, in the topic's order. It counts as settled unless it is taken in hand now. */
@@ -62,14 +68,15 @@ export class GroupProgress {
     this.#hasChanged = true;
   }
 
-  take(stored: NumberedEvent): void {
+  /** Undefined when it has no number. */
+  take(stored: NumberedEvent): TakenNumber | undefined {
     const found = this.#find(stored);
     found?.run.take(found.number, found.sentMs);
+    return found;
   }
 
-  settle(stored: NumberedEvent): void {
-    const found = this.#find(stored);
-    if (found?.run.settle(found.number) === true) this.#hasChanged = true;
+  settle({ run, number }: TakenNumber): void {
+    if (run.settle(number)) this.#hasChanged = true;
   }
 
   /** The place, if it is another than when this was last asked, or may have been lost on its way. */
@@ -92,7 +99,7 @@ export class GroupProgress {
   }
 
   #find(stored: NumberedEvent) {
-    const parsed = parseNumber(stored.number);
+    const parsed = this.#numberOf(stored);
     if (!parsed) return undefined;
     const { sentMs = 0 } = stored;
     const { region } = stored.origin;
@@ -103,6 +110,14 @@ export class GroupProgress {
     this.#origins.set(region, origin);
     const run = origin.runs.get(parsed.run) ?? begin(origin, parsed.run, parsed.number);
     return run && { origin, run, number: parsed.number, sentMs };
+  }
+
+  #numberOf({ number }: NumberedEvent): EventNumber | undefined {
+    if (number !== this.#parsedText) {
+      this.#parsedText = number;
+      this.#parsed = parseNumber(number);
+    }
+    return this.#parsed;
   }
 }
 

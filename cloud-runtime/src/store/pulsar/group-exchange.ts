@@ -1,6 +1,7 @@
 import { formatMessageId } from "@fleetmesh/pulsar";
 import type { GroupStart, HeardPlace, ToldGroup } from "../event-store.ts";
-import { PassedEvents, type GroupPlace } from "../shared/group-place.ts";
+import type { GroupPlace } from "../shared/group-place.ts";
+import { PassedEvents } from "../shared/passed-events.ts";
 import { encodeAudit } from "./audit/audit-message.ts";
 import type { FoldState } from "./fold-state.ts";
 import type { RegionTopic } from "./region-topic.ts";
