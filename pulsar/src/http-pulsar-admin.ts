@@ -30,6 +30,8 @@ const quotaTypes = ["destination_storage", "message_age"] as const;
 const noQuota = { limitSize: -1, limitTime: -1, policy: "producer_request_hold" };
 const notFound = 404;
 const conflict = 409;
+/** Precondition failed: of a topic, that somebody is connected to it. */
+const busy = 412;
 /** Properties that the bridge keeps with a topic are no part of its policy. */
 const notePrefix = "mesh.";
 
@@ -96,6 +98,12 @@ export class HttpPulsarAdmin implements PulsarAdmin {
 
   async deleteTopic(topic: TopicName): Promise<void> {
     await this.#ask(topic, "?force=true", { method: "DELETE", also: [notFound] });
+  }
+
+  async deleteUnused(topic: TopicName): Promise<string | undefined> {
+    const also = [notFound, busy];
+    const { status, body } = await this.#answer(topic, "", { method: "DELETE", also });
+    return status === busy ? String(objectOf(body)["reason"]) : undefined;
   }
 
   async lastMessageId(topic: TopicName): Promise<MessageId | undefined> {

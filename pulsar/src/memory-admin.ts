@@ -56,6 +56,14 @@ export class MemoryPulsarAdmin implements PulsarAdmin {
     this.#broker.logs.delete(topic);
   }
 
+  async deleteUnused(topic: TopicName): Promise<string | undefined> {
+    await this.#reach();
+    const count = this.#broker.connectedTo(topic);
+    if (count > 0) return `Topic has ${count} connected producers/consumers`;
+    this.#broker.logs.delete(topic);
+    return undefined;
+  }
+
   async lastMessageId(topic: TopicName): Promise<MessageId | undefined> {
     return (await this.#logOf(topic)).last;
   }

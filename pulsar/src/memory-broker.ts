@@ -79,6 +79,10 @@ export class MemoryBroker {
     this.#connected.set(connected, topic);
   }
 
+  connectedTo(topic: TopicName): number {
+    return [...this.#connected.values()].filter((of) => of === topic).length;
+  }
+
   disconnect(connected: Connected): void {
     this.#connected.delete(connected);
   }

@@ -37,6 +37,8 @@ export interface PulsarAdmin {
   replicatedTo(topic: TopicName): Promise<readonly string[]>;
   drift(topic: TopicName, policy: TopicPolicy): Promise<TopicDrift[]>;
   deleteTopic(topic: TopicName): Promise<void>;
+  /** Deletes the topic unless somebody is connected to it: then tells so, in the broker's words. Undefined when it is gone. */
+  deleteUnused(topic: TopicName): Promise<string | undefined>;
   /** The last message; undefined when the topic never had one or has none left. */
   lastMessageId(topic: TopicName): Promise<MessageId | undefined>;
   /** The first message that the broker stored at or after this wall-clock time; undefined when there is none. */

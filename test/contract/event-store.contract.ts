@@ -11,10 +11,12 @@ import {
   type EventStoreFixture,
 } from "./event-store-probe.ts";
 import { testEventStoreReading } from "./event-store-reading.contract.ts";
+import { testEventStoreRemoval } from "./event-store-removal.contract.ts";
 
 /** Everything that the EventStore interface promises; positions are opaque here. */
 export function testEventStoreContract(name: string, open: () => Promise<EventStoreFixture>): void {
   testEventStoreReading(name, open);
+  testEventStoreRemoval(name, open);
   describe(`EventStore contract, appending: ${name}`, () => {
     let fixture: EventStoreFixture;
     let store: EventStore;

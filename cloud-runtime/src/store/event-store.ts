@@ -256,4 +256,10 @@ export interface EventStore extends Part {
   onAppended(listener: (topics: readonly string[]) => void): () => void;
   /** Drops blocks older than the topic's retention or beyond its bytes; called by the store's own timer too. */
   trim(nowMs: number): Promise<void>;
+  /**
+   * Takes a topic away with all events up to `last`, its newest one, as if retention had taken them: should the topic come into
+   * being again, its positions and counts go on. Answers why it is still there, in words, e.g. that events came behind `last`,
+   * which stay; undefined when it is gone.
+   */
+  remove(topic: string, last: Position): Promise<string | undefined>;
 }

@@ -29,7 +29,7 @@ import { grownTail, tailOf } from "../shared/agent-tail.ts";
 import { DirectWindow } from "../shared/direct-window.ts";
 import { directIdentity } from "../shared/event-identity.ts";
 import { newestStoredMs, RetentionClock } from "../shared/retention-clock.ts";
-import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
+import { hasGrown, trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import type { MemoryCommits } from "./memory-commits.ts";
 import { MemoryTopic } from "./memory-topic.ts";
@@ -228,6 +228,13 @@ export class MemoryEventStore implements EventStore {
   async trim(nowMs: number): Promise<void> {
     return this.#commits.submit(() => {
       for (const [name, topic] of this.#topics) topic.trim(nowMs, this.#options.retention(name));
+    });
+  }
+
+  async remove(topic: string, last: Position): Promise<string | undefined> {
+    return this.#commits.submit(() => {
+      const isGone = this.#known(topic).trimThrough(last);
+      return isGone ? undefined : hasGrown;
     });
   }
 

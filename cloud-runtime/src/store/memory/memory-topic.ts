@@ -1,5 +1,12 @@
 import type { BlockEntry } from "@fleetmesh/core";
-import type { Origin, Page, ReadLimit, StoredEvent, TopicBounds } from "../event-store.ts";
+import type {
+  Origin,
+  Page,
+  Position,
+  ReadLimit,
+  StoredEvent,
+  TopicBounds,
+} from "../event-store.ts";
 import { entrySize } from "../shared/entry-size.ts";
 import { PageCollector } from "../shared/page-collector.ts";
 import type { Retention } from "../shared/retention.ts";
@@ -111,7 +118,19 @@ export class MemoryTopic {
       this.#bytes -= kept.size;
       dropped += 1;
     }
-    this.#kept = this.#kept.slice(dropped);
-    this.#trimmed += dropped;
+    this.#drop(dropped);
+  }
+
+  /** Whatever its age. False when there are events behind. */
+  trimThrough(position: Position): boolean {
+    const through = ordinalAfter(this.topic, position, this);
+    for (const kept of this.#kept.slice(0, through - this.#trimmed)) this.#bytes -= kept.size;
+    this.#drop(through - this.#trimmed);
+    return this.#kept.length === 0;
+  }
+
+  #drop(count: number): void {
+    this.#kept = this.#kept.slice(count);
+    this.#trimmed += count;
   }
 }

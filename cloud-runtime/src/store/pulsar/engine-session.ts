@@ -191,9 +191,9 @@ export class EngineSession implements Part {
     const { clock, logger } = this.#options;
     this.#trimTimer = clock.setTimer(trimEveryMs, () => {
       const round = this.ask(async (engine) => {
-        await engine.refreshTopics();
+        await engine.topics.refresh();
         await engine.readable();
-        engine.trim(time.nowMs());
+        engine.topics.trim(time.nowMs());
       });
       round.catch((error: unknown) => {
         logger.debug({ err: error }, "A round of retention was left out.");

@@ -1,10 +1,11 @@
-import { isTopic, MeshError, type Timer } from "@fleetmesh/core";
-import { formatMessageId, type ReceivedMessage } from "@fleetmesh/pulsar";
+import { MeshError, type Timer } from "@fleetmesh/core";
+import { formatMessageId } from "@fleetmesh/pulsar";
 import type {
   AgentAppend,
   AgentReceipt,
   DirectAppend,
   DirectReceipt,
+  Position,
   RejectedRecord,
   ReplicatedAppend,
 } from "../event-store.ts";
@@ -13,22 +14,19 @@ import type { WatchList } from "../shared/watch-list.ts";
 import { aborting } from "./aborting.ts";
 import { AgentStreams } from "./agent-streams.ts";
 import { askTopic } from "./audit/audit-message.ts";
-import { ReplicationAudit, type AuditedTopic } from "./audit/replication-audit.ts";
-import { RunNumbers } from "./audit/run-numbers.ts";
+import { ReplicationAudit } from "./audit/replication-audit.ts";
 import { CatchUp } from "./catch-up.ts";
 import { eventMessageBytesMax } from "./dead-letter-topics.ts";
 import { DeliveryLog } from "./delivery-log.ts";
 import { DirectAppends } from "./direct-appends.ts";
-import { EventSearch } from "./event-search.ts";
 import { FoldState } from "./fold-state.ts";
 import { journalTopic, rejectedOf } from "./journal.ts";
 import { GroupExchange } from "./group-exchange.ts";
 import { LinkAppends } from "./link-appends.ts";
 import { LogWriter } from "./log-writer.ts";
 import { placeBefore } from "./message-place.ts";
-import { PageCache } from "./page-cache.ts";
 import type { RecordBounds } from "./record-list.ts";
-import { RegionTopic } from "./region-topic.ts";
+import { RegionTopics } from "./region-topics.ts";
 import type { SettledLetters } from "./settled-letters.ts";
 import { StateLog } from "./state-log.ts";
 import { stopping, type StorePorts } from "./store-ports.ts";
@@ -36,7 +34,6 @@ import type { Tenure } from "./tenure.ts";
 import { TopicLog } from "./topic-log.ts";
 import { topicPolicy } from "./topic-policy.ts";
 import type { TopicState } from "./topic-state.ts";
-import { TailBudget, TopicTail } from "./topic-tail.ts";
 
 export interface EngineOptions extends StorePorts {
   readonly region: string;
@@ -65,9 +62,6 @@ const journalRetention: Retention = {
   retentionBytes: 4 * 1024 ** 3,
 };
 const askRetention: Retention = { retentionMs: 24 * 3_600_000, retentionBytes: 64 * 1024 ** 2 };
-const idleMs = 600_000;
-const indexedIdsMax = 100_000;
-const pagesKeptMax = 8;
 
 /**
  * The store between one taking of the fence and its loss. Everything in it is what the logs have said; when the fence is lost it
@@ -75,8 +69,7 @@ const pagesKeptMax = 8;
  */
 export class PulsarEngine {
   readonly state: FoldState;
-  readonly topics = new Map<string, RegionTopic>();
-  readonly search: EventSearch;
+  readonly topics: RegionTopics;
   readonly agents: AgentStreams;
   readonly links: LinkAppends;
   readonly deliveries: DeliveryLog;
@@ -87,11 +80,8 @@ export class PulsarEngine {
   readonly #journal: TopicLog;
   readonly #asks: TopicLog;
   readonly #audit: ReplicationAudit;
-  readonly #audited = new Map<string, AuditedTopic>();
   readonly #writer: LogWriter;
-  readonly #budget: TailBudget;
   readonly #catchUp: CatchUp;
-  readonly #pages = new PageCache(pagesKeptMax);
   readonly #inHand = new Set<Promise<unknown>>();
   #isOpen = false;
   #flushing: Promise<void> | undefined;
@@ -106,9 +96,8 @@ export class PulsarEngine {
       ...{ topic: "_mesh.state", fenceTopic: "_mesh.fence" },
       valueOf: (key) => this.state.valueOf(key),
     });
-    this.#budget = new TailBudget(options.tailBytesMax);
     this.#catchUp = new CatchUp(options, options.catchUpReadersMax);
-    this.search = new EventSearch(this.topics, indexedIdsMax);
+    this.topics = this.#createTopics();
     // Smaller than what the client takes, by what an event gets when it becomes a dead letter.
     const messageBytesMax = eventMessageBytesMax(client.messageBytesMax);
     this.#writer = new LogWriter({ watchers, logger, messageBytesMax, bytesInHandMax });
@@ -117,11 +106,11 @@ export class PulsarEngine {
     this.#audit = this.#createAudit();
     this.deliveries = new DeliveryLog(options);
     const { state, topics } = this;
-    const regionsOf = (topic: string) => this.#audited.get(topic)?.numbers.regions ?? [];
-    this.groups = new GroupExchange({ region, state, topics, regionsOf });
+    const regionsOf = (topic: string) => topics.audited.get(topic)?.numbers.regions ?? [];
+    this.groups = new GroupExchange({ region, state, topics: topics.all, regionsOf });
     const parts = {
       ...{ region, writer: this.#writer, journal: this.#journal },
-      logOf: (name: string) => this.#topic(name).log,
+      logOf: (name: string) => topics.topic(name).log,
       wallMs: () => options.clock.wallMs(),
     };
     const { streams, identities, foreignIdentities, links } = this.state;
@@ -160,9 +149,9 @@ export class PulsarEngine {
     await admin.ensureTopic(askTopic, topicPolicy(askRetention));
     this.#journal.follow();
     this.#asks.follow();
-    await this.refreshTopics();
+    await this.topics.refresh();
     await aborting(Promise.all(this.#logs().map((log) => log.foldToEnd())), signal);
-    await aborting(Promise.all(this.states().map((state) => this.#missTrimmed(state))), signal);
+    await aborting(this.topics.missTrimmed(), signal);
     this.#isOpen = true;
     this.#schedule();
     this.#audit.start();
@@ -208,20 +197,15 @@ export class PulsarEngine {
     return records.reverse();
   }
 
-  /** Topics of the mesh that Pulsar has and nobody here has used yet: other producers' too. */
-  async refreshTopics(): Promise<void> {
-    for (const name of await this.#options.admin.topics())
-      if (isTopic(name)) this.#topic(name).log.follow();
-  }
-
   /** Others may write to the topic from now on. */
   async admit(name: string): Promise<void> {
-    await this.#topic(name).log.admit();
+    await this.topics.topic(name).log.admit();
   }
 
-  trim(nowMs: number): void {
-    for (const [name, { state }] of this.topics) state.trim(nowMs, this.#options.retention(name));
-    for (const { log } of this.topics.values()) log.closeIdle(idleMs);
+  /** See EventStore. */
+  remove(name: string, last: Position): Promise<string | undefined> {
+    this.assertOpen();
+    return this.topics.remove(name, last, () => Promise.allSettled(this.#inHand));
   }
 
   /** Finishes what is in hand and leaves a state that covers all of it, unless the deadline passes first. */
@@ -245,16 +229,8 @@ export class PulsarEngine {
     await this.#stateLog.close();
   }
 
-  /** The broker keeps longer than we do, unless somebody has told it otherwise: what it has taken is counted as trimmed. */
-  async #missTrimmed(state: TopicState): Promise<void> {
-    if (state.segments.all.length === 0) return;
-    const oldest = await this.#options.admin.messageIdAt(state.topic, 0);
-    const { ledger, entry } = state.place;
-    state.trimBefore(oldest ?? { ledger, entry: entry + 1, batch: -1 });
-  }
-
   #logs(): TopicLog[] {
-    return [this.#journal, this.#asks, ...[...this.topics.values()].map(({ log }) => log)];
+    return [this.#journal, this.#asks, ...this.topics.logs];
   }
 
   async #finish(): Promise<void> {
@@ -301,30 +277,15 @@ export class PulsarEngine {
     }
   }
 
-  #topic(name: string): RegionTopic {
-    const found = this.topics.get(name);
-    if (found) return found;
-    const state = this.state.topic(name);
-    const { clock, region } = this.#options;
-    const numbers = new RunNumbers({
-      ...{ region, outbound: this.state.audit.outbound(name), wallMs: () => clock.wallMs() },
-      onUnknown: (count) => this.state.counters.meetUnknownRegions(count),
+  #createTopics(): RegionTopics {
+    return new RegionTopics({
+      ...{ ...this.#options, state: this.state, catchUp: this.#catchUp },
+      logOptions: (state) => this.#logOptions(state),
+      readRegions: (topic) => this.#audit.readRegions(topic),
+      onGrown: ({ log, state }) => {
+        if (this.#isOpen) this.#writer.folded(log, state.lastEvent);
+      },
     });
-    const log: TopicLog = new TopicLog({
-      ...this.#logOptions(state),
-      policy: () => topicPolicy(this.#options.retention(name)),
-      fold: (messages) => this.#fold(topic, messages),
-      numbers,
-      readRegions: () => this.#audit.readRegions({ log, numbers }),
-    });
-    this.#audited.set(name, { log, numbers });
-    const tail = new TopicTail(this.#budget, state.lastEvent);
-    const topic = new RegionTopic({
-      ...{ region, log, tail, catchUp: this.#catchUp, pages: this.#pages },
-    });
-    this.topics.set(name, topic);
-    this.search.follow(topic);
-    return topic;
   }
 
   #journalLog(): TopicLog {
@@ -357,8 +318,8 @@ export class PulsarEngine {
     return new ReplicationAudit({
       ...{ ...this.#options, sealEveryMs, graceMs, askLog: this.#asks, catchUp: this.#catchUp },
       state: this.state.audit,
-      topics: () => this.#audited.values(),
-      topicOf: (name) => this.#audited.get(name),
+      topics: () => this.topics.audited.values(),
+      topicOf: (name) => this.topics.audited.get(name),
     });
   }
 
@@ -368,19 +329,6 @@ export class PulsarEngine {
     const bytesInFlightMax = 4 * bytesInHandMax;
     const ports = this.#options;
     return { ports, state, producerName: name, sessions, bytesInFlightMax, sendTimeoutMs };
-  }
-
-  #fold(topic: RegionTopic, messages: readonly ReceivedMessage[]): void {
-    let isGrown = false;
-    for (const message of messages) {
-      const stored = this.state.fold(topic.state, message);
-      if (!stored) continue;
-      const event = { id: message.id, publishedMs: message.publishedMs, stored };
-      topic.tail.add(event);
-      this.search.add(topic, event);
-      isGrown = true;
-    }
-    if (isGrown && this.#isOpen) this.#writer.folded(topic.log, topic.state.lastEvent);
   }
 
   #repeats(publishers: "agents" | "direct" | "replicated") {

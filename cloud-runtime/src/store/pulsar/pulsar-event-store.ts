@@ -79,7 +79,7 @@ export class PulsarEventStore implements EventStore {
 
   read(topic: string, after: Position, limit: ReadLimit): Promise<Page> {
     return this.#session.ask(async ({ topics }) => {
-      const found = topics.get(topic);
+      const found = topics.all.get(topic);
       if (found) return found.read(after, limit);
       if (after === "earliest" || after === "latest" || after === startPosition)
         return { events: [], next: startPosition };
@@ -90,12 +90,12 @@ export class PulsarEventStore implements EventStore {
 
   bounds(topic: string): Promise<TopicBounds> {
     const empty = { earliest: startPosition, latest: startPosition, stored: 0, trimmed: 0 };
-    return this.#session.ask(async ({ topics }) => topics.get(topic)?.bounds() ?? empty);
+    return this.#session.ask(async ({ topics }) => topics.all.get(topic)?.bounds() ?? empty);
   }
 
   positionAt(topic: string, timeMs: number): Promise<Position> {
     return this.#session.ask(
-      async ({ topics }) => topics.get(topic)?.positionAt(timeMs) ?? startPosition,
+      async ({ topics }) => topics.all.get(topic)?.positionAt(timeMs) ?? startPosition,
     );
   }
 
@@ -127,7 +127,7 @@ export class PulsarEventStore implements EventStore {
   find(id: string, source?: string): Promise<StoredEvent[]> {
     return this.#session.ask(async (engine) => {
       await engine.readable();
-      return engine.search.find(id, source);
+      return engine.topics.search.find(id, source);
     });
   }
 
@@ -149,8 +149,12 @@ export class PulsarEventStore implements EventStore {
   trim(nowMs: number): Promise<void> {
     return this.#session.ask(async (engine) => {
       await engine.readable();
-      engine.trim(nowMs);
+      engine.topics.trim(nowMs);
     });
+  }
+
+  remove(topic: string, last: Position): Promise<string | undefined> {
+    return this.#session.ask((engine) => engine.remove(topic, last));
   }
 
   async #settled(promise: Promise<void>): Promise<void> {

@@ -6,6 +6,7 @@ import {
   type ReceivedMessage,
   type TopicPolicy,
 } from "@fleetmesh/pulsar";
+import { hasGrown } from "../shared/retention.ts";
 import type { RunNumbers } from "./audit/run-numbers.ts";
 import { topicStart } from "./message-place.ts";
 import { unavailable, within, type StorePorts } from "./store-ports.ts";
@@ -37,31 +38,18 @@ const reachMsMax = 10_000;
 export class TopicLog {
   readonly state: TopicState;
   readonly #options: TopicLogOptions;
-  readonly #follower: TopicFollower;
-  readonly #senders: TopicSender[];
+  #follower: TopicFollower;
+  #senders: TopicSender[];
+  #isLeaving = false;
   #ensured: Promise<void> | undefined;
   /** The last message of ours that the broker acknowledged: what was answered may be read. */
   #acknowledged: MessageId = topicStart;
 
   constructor(options: TopicLogOptions) {
-    const { ports, state, producerName, bytesInFlightMax, sendTimeoutMs } = options;
     this.#options = options;
-    this.state = state;
-    const { topic } = state;
-    const place = (): MessageId => state.place;
-    this.#follower = new TopicFollower({ ports, topic, place, fold: options.fold });
-    const senderOf = (shard: number): TopicSender =>
-      new TopicSender({
-        ...{ ports, topic, bytesInFlightMax, timeoutMs: sendTimeoutMs },
-        name: `${producerName}-${shard}`,
-        outbound: () => options.numbers?.begin(shard) ?? ((message) => message),
-        ensure: async () => {
-          await this.#ensure();
-          await options.readRegions?.();
-        },
-        foldToEnd: () => this.foldToEnd(),
-      });
-    this.#senders = Array.from({ length: options.sessions }, (_, shard) => senderOf(shard));
+    this.state = options.state;
+    this.#follower = this.#newFollower();
+    this.#senders = this.#newSenders();
   }
 
   get topic(): string {
@@ -93,6 +81,7 @@ export class TopicLog {
 
   /** Throws STORE_UNAVAILABLE when a send now is known to fail. */
   assertSendable(publisher: string): void {
+    if (this.#isLeaving) throw unavailable(`${this.topic} is being removed`);
     this.#senderOf(publisher).assertSendable();
   }
 
@@ -129,6 +118,30 @@ export class TopicLog {
     });
   }
 
+  /** Nothing new is sent until `remove` is over. */
+  leave(): void {
+    this.#isLeaving = true;
+  }
+
+  /**
+   * Deletes the topic, with what was folded up to `last`; call it after `leave`, when nothing is on its way any more. Answers why it is
+   * still there. Either way the log can be used afterwards; of a topic that is gone, that makes it again.
+   */
+  async remove(last: MessageId): Promise<string | undefined> {
+    try {
+      await this.foldToEnd();
+      if (compareMessageIds(this.state.lastEvent, last) > 0) return hasGrown;
+      await this.stop();
+      return await this.#options.ports.admin.deleteUnused(this.topic);
+    } finally {
+      await this.stop();
+      this.#follower = this.#newFollower();
+      this.#senders = this.#newSenders();
+      this.#ensured = undefined;
+      this.#isLeaving = false;
+    }
+  }
+
   closeIdle(idleMs: number): void {
     for (const sender of this.#senders) sender.closeIdle(idleMs);
   }
@@ -138,6 +151,29 @@ export class TopicLog {
     const senders = this.#senders.map((sender) => sender.stop());
     await this.#follower.stop();
     await Promise.all(senders);
+  }
+
+  #newFollower(): TopicFollower {
+    const { ports, fold, state } = this.#options;
+    return new TopicFollower({ ports, fold, topic: state.topic, place: () => state.place });
+  }
+
+  #newSenders(): TopicSender[] {
+    return Array.from({ length: this.#options.sessions }, (_, shard) => this.#newSender(shard));
+  }
+
+  #newSender(shard: number): TopicSender {
+    const { ports, state, bytesInFlightMax, sendTimeoutMs, ...options } = this.#options;
+    return new TopicSender({
+      ...{ ports, topic: state.topic, bytesInFlightMax, timeoutMs: sendTimeoutMs },
+      name: `${options.producerName}-${shard}`,
+      outbound: () => options.numbers?.begin(shard) ?? ((message) => message),
+      ensure: async () => {
+        await this.#ensure();
+        await options.readRegions?.();
+      },
+      foldToEnd: () => this.foldToEnd(),
+    });
   }
 
   /** Once for all senders; again after a failure. */

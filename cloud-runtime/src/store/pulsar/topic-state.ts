@@ -115,6 +115,12 @@ export class TopicState {
     if (this.segments.trimBefore(id)) this.#trimmed();
   }
 
+  /** Nothing of it is left. */
+  trimAll(): void {
+    const { ledger, entry } = this.#place;
+    this.trimBefore({ ledger, entry: entry + 1, batch: -1 });
+  }
+
   encode(): Uint8Array {
     const { counts, skipped, segments, voids, lates } = this;
     const record: z.infer<typeof kept> = {

@@ -117,8 +117,8 @@ export class EventWriter {
     return { kind: "replicated", first };
   }
 
-  trim({ topic, beforeMs, bytesMax }: TrimOp): StoreResult {
-    const step = this.topics.trim(topic, { beforeMs, bytesMax, rowsMax: trimRowsMax });
+  trim({ topic, ...limits }: TrimOp): StoreResult {
+    const step = this.topics.trim(topic, { ...limits, rowsMax: trimRowsMax });
     return { kind: "trimmed", trimmed: step.trimmed, hasMore: step.hasMore };
   }
 

@@ -23,6 +23,7 @@ import type {
   TopicBounds,
 } from "../event-store.ts";
 import { idHash } from "../shared/event-identity.ts";
+import { hasGrown } from "../shared/retention.ts";
 import { PageCollector } from "../shared/page-collector.ts";
 import { ordinalAfter, positionOf } from "../shared/topic-position.ts";
 import { originsOf } from "./block-origin.ts";
@@ -174,6 +175,15 @@ export class SqliteEventStore implements EventStore {
 
   trim(nowMs: number): Promise<void> {
     return this.#engine.trim(nowMs);
+  }
+
+  async remove(topic: string, last: Position): Promise<string | undefined> {
+    this.#engine.assertOpen();
+    const { ends } = this.#engine;
+    const through = ordinalAfter(topic, last, ends.of(topic));
+    if (through > 0) await this.#engine.trimThrough(topic, through);
+    const { stored, trimmed } = ends.of(topic);
+    return stored === trimmed ? undefined : hasGrown;
   }
 
   #keep(

@@ -3,7 +3,7 @@ import { newestStoredMs, RetentionClock } from "../shared/retention-clock.ts";
 import { trimEveryMs, type RetentionOf } from "../shared/retention.ts";
 import { WatchList } from "../shared/watch-list.ts";
 import { GroupQueue, type GroupLimits } from "./group-queue.ts";
-import type { StoreOp, StoreResult } from "./store-op.ts";
+import type { StoreOp, StoreResult, TrimOp } from "./store-op.ts";
 import type { QuestionName, StoreQuestions } from "./store-question.ts";
 import { TailCache } from "./tail-cache.ts";
 import type { ThreadLink } from "./thread-link.ts";
@@ -77,20 +77,25 @@ export class StoreEngine {
   async trim(nowMs: number): Promise<void> {
     for (const topic of this.ends.names()) {
       const { retentionMs, retentionBytes } = this.options.retention(topic);
-      const op = {
-        kind: "trim",
-        topic,
-        beforeMs: nowMs - retentionMs,
-        bytesMax: retentionBytes,
-      } as const;
-      for (let hasMore = true; hasMore;) {
-        const result = await this.submit(op, 64);
-        if (result.kind !== "trimmed") throw new MeshError("INTERNAL", "Trimming gave no answer");
-        this.ends.trim(topic, result.trimmed);
-        hasMore = result.hasMore;
-      }
+      const beforeMs = nowMs - retentionMs;
+      await this.#trimAll({ kind: "trim", topic, beforeMs, bytesMax: retentionBytes });
     }
     await this.submit({ kind: "tidy", nowMs }, 64);
+  }
+
+  /** Everything up to the ordinal goes. */
+  trimThrough(topic: string, through: number): Promise<void> {
+    const nothingElse = { beforeMs: -Infinity, bytesMax: Infinity };
+    return this.#trimAll({ kind: "trim", topic, ...nothingElse, through });
+  }
+
+  async #trimAll(op: TrimOp): Promise<void> {
+    for (let hasMore = true; hasMore;) {
+      const result = await this.submit(op, 64);
+      if (result.kind !== "trimmed") throw new MeshError("INTERNAL", "Trimming gave no answer");
+      this.ends.trim(op.topic, result.trimmed);
+      hasMore = result.hasMore;
+    }
   }
 
   async #start(): Promise<void> {

@@ -126,6 +126,8 @@ export interface TrimOp {
   readonly topic: string;
   readonly beforeMs: number;
   readonly bytesMax: number;
+  /** The last of those that go whatever their age. */
+  readonly through?: number | undefined;
 }
 
 /** A block that a reader could not read back. */

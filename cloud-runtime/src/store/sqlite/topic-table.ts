@@ -84,14 +84,18 @@ export class TopicTable {
     return first;
   }
 
-  /** Deletes up to `rowsMax` whole blocks from the head that are too old, or too much; the last block stays for its reader. */
-  trim(name: string, limits: { beforeMs: number; bytesMax: number; rowsMax: number }): TrimStep {
+  /**
+   * Deletes up to `rowsMax` whole blocks from the head that are too old, or too much; the last block stays for its reader. Those up to the
+   * ordinal `through` go in any case.
+   */
+  trim(name: string, limits: TrimLimits): TrimStep {
     const topic = this.#topic(name);
     const before = topic.trimmed;
     const heads = this.#heads.all(topic.id, before, limits.rowsMax) as Head[];
     for (const head of heads) {
       const isTooMuch = topic.bytes > limits.bytesMax && topic.trimmed + head.count < topic.stored;
-      if (head.storedMs >= limits.beforeMs && !isTooMuch) {
+      const isWanted = topic.trimmed + head.count > (limits.through ?? 0);
+      if (isWanted && head.storedMs >= limits.beforeMs && !isTooMuch) {
         return { trimmed: topic.trimmed, dropped: topic.trimmed - before, hasMore: false };
       }
       this.#delete(head.id);
@@ -157,6 +161,13 @@ export class TopicTable {
     this.#cache.set(name, topic);
     return topic;
   }
+}
+
+export interface TrimLimits {
+  readonly beforeMs: number;
+  readonly bytesMax: number;
+  readonly through?: number | undefined;
+  readonly rowsMax: number;
 }
 
 export interface TrimStep {
