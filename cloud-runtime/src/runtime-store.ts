@@ -126,5 +126,6 @@ function fileMetadata(config: RuntimeConfig, clock: Clock): FileMetadata {
 
 function retentionOf(config: RuntimeConfig, metadata: Metadata): RetentionOf {
   const { topicDefaults } = metadataOptions(config);
-  return (topic) => metadata.topic(topic) ?? topicDefaults;
+  const leaving = (topic: string) => metadata.removing().find(({ name }) => name === topic);
+  return (topic) => metadata.topic(topic) ?? leaving(topic) ?? topicDefaults;
 }

@@ -25,17 +25,22 @@ import { readKeySet, readTls } from "./config/key-files.ts";
 import { messageLimits } from "./config/message-limits.ts";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
+import { subscriptionsBehind } from "./delivery/subscriptions-behind.ts";
 import { Redrive } from "./delivery/redrive.ts";
 import { AgentIngress } from "./ingress/agent-ingress.ts";
 import { AgentRoute, mayAgentSubscribe } from "./ingress/agent-route.ts";
 import { DirectIntake } from "./ingress/direct-intake.ts";
 import { LinkRoutes } from "./replication/link-routes.ts";
+import { TopicRemoval } from "./metadata/topic-removal.ts";
 import { openRuntimeStore, type RuntimeStore } from "./runtime-store.ts";
+import type { TopicBounds } from "./store/event-store.ts";
 import { registerDeadLetterRoutes } from "./subscription/dead-letter-routes.ts";
 import { registerSubscriptionRoutes } from "./subscription/subscription-routes.ts";
 import { SubscriptionService } from "./subscription/subscription-service.ts";
 import { createTargetFactory } from "./target/index.ts";
 import { createRuntimeMetrics, type RuntimeMetrics } from "./telemetry/runtime-metrics.ts";
+
+const namedMax = 10;
 
 export interface RuntimePorts {
   readonly clock: Clock;
@@ -127,7 +132,8 @@ export class Runtime implements Part {
     );
     const links = new LinkRoutes({ ...reading, region: this.#config.region });
     const rates = new RateBoard(events, { clock, logger });
-    this.#registerRoutes(rates);
+    const removal = this.#createRemoval(links);
+    this.#registerRoutes(rates, removal);
     streams.register(this.#app);
     links.register(this.#app);
     return new Assembly(this.name, [
@@ -141,16 +147,32 @@ export class Runtime implements Part {
       this.#ingress,
       streams,
       links,
+      removal,
     ]);
   }
 
-  #registerRoutes(rates: RateBoard): void {
+  #createRemoval(links: LinkRoutes): TopicRemoval {
+    const { events: store, metadata } = this.store;
+    const dispatcher = this.#dispatcher;
+    const waitsFor = [
+      async (topic: string, { stored }: TopicBounds) =>
+        toldOf(
+          "the subscription",
+          await subscriptionsBehind({ dispatcher, metadata }, topic, stored),
+        ),
+      async (topic: string, { latest }: TopicBounds) =>
+        Promise.resolve(toldOf("the region", links.regionsBehind(topic, latest))),
+    ];
+    return new TopicRemoval({ ...this.#ports, store, metadata, waitsFor });
+  }
+
+  #registerRoutes(rates: RateBoard, removal: TopicRemoval): void {
     const { events: store, deliveries, metadata } = this.store;
     const { clock } = this.#ports;
     const { region, limits } = this.#config;
     const app = this.#app;
     registerHealthRoutes(app, { notReady: () => this.#notReady() }, this.registry);
-    registerTopicRoutes(app, { store, metadata, clock });
+    registerTopicRoutes(app, { store, metadata, removal });
     registerTraceRoutes(app, { store, deliveries, metadata });
     registerLedgerRoutes(app, { region, store, metadata, dispatcher: this.#dispatcher });
     this.#registerSubscriptions();
@@ -274,6 +296,11 @@ export class Runtime implements Part {
       limits: mqttLimitsFor(structuredBytes, mqttPacketBytes),
     });
   }
+}
+
+function toldOf(who: string, names: readonly string[]): string | undefined {
+  if (names.length === 0) return undefined;
+  return `${who} ${names.slice(0, namedMax).join(", ")} has not had all of it`;
 }
 
 /** The files that the configuration names are read now. Throws CONFIG_UNREADABLE or CONFIG_INVALID. */

@@ -75,6 +75,56 @@ export function testMetadataContract(name: string, open: OpenMetadata): void {
       await strict.stop(AbortSignal.abort());
     });
 
+    describe("removing a topic", () => {
+      const spec = { name: "vehicle.telemetry", retentionMs: 1, retentionBytes: 2 };
+
+      it("makes it unknown to who publishes and subscribes, and keeps what it was until the end", async () => {
+        await metadata.putTopic(spec);
+        await metadata.beginRemoval(spec.name);
+        await metadata.beginRemoval(spec.name);
+        expect(metadata.topic(spec.name)).toBeUndefined();
+        expect(metadata.topics()).toEqual([]);
+        expect(metadata.removing()).toEqual([spec]);
+        const isGoing = {
+          kind: "TOPIC_UNKNOWN",
+          message: expect.stringContaining("being removed") as string,
+        };
+        await expect(metadata.admitTopic(spec.name)).rejects.toMatchObject(isGoing);
+        const late = metadata.putSubscription(sampleSubscription());
+        await expect(late).rejects.toMatchObject(isGoing);
+        await metadata.endRemoval(spec.name);
+        expect(metadata.removing()).toEqual([]);
+        expect(await metadata.admitTopic(spec.name)).toMatchObject({ name: spec.name });
+      });
+
+      it("is refused while subscriptions name the topic, also one that is made at the same time", async () => {
+        await metadata.putTopic(spec);
+        const made = metadata.putSubscription(sampleSubscription());
+        const removal = metadata.beginRemoval(spec.name);
+        const inUse = { kind: "TOPIC_IN_USE", details: { subscriptions: ["s1"] } };
+        await expect(removal).rejects.toMatchObject(inUse);
+        await made;
+        await metadata.putSubscription(sampleSubscription({ topic: "vehicle.>", revision: 2 }));
+        await metadata.beginRemoval(spec.name);
+        expect(metadata.removing()).toEqual([spec]);
+      });
+
+      it("is refused for a topic that nobody knows", async () => {
+        const removal = metadata.beginRemoval("vehicle.none");
+        await expect(removal).rejects.toMatchObject({ kind: "TOPIC_UNKNOWN" });
+        await metadata.endRemoval("vehicle.none");
+      });
+
+      it("ends without effect when the topic is put again", async () => {
+        await metadata.putTopic(spec);
+        await metadata.beginRemoval(spec.name);
+        await metadata.putTopic({ ...spec, retentionMs: 5 });
+        expect(metadata.removing()).toEqual([]);
+        await metadata.endRemoval(spec.name);
+        expect(metadata.topic(spec.name)).toMatchObject({ retentionMs: 5 });
+      });
+    });
+
     it("wants each pattern once, since its first subscription, disabled ones left out", async () => {
       await metadata.putSubscription(sampleSubscription({ id: "a", createdMs: 20 }));
       await metadata.putSubscription(sampleSubscription({ id: "b", createdMs: 10 }));

@@ -43,6 +43,23 @@ describe("metadata in a file", () => {
     await second.stop();
   });
 
+  it("remembers after a restart, and in a rewritten file, which topics are being removed", async () => {
+    const path = freshPath();
+    const first = await opened(path, 1);
+    await first.admitTopic("a.b");
+    await first.admitTopic("a.c");
+    await first.beginRemoval("a.b");
+    await first.beginRemoval("a.c");
+    await first.endRemoval("a.c");
+    for (let turn = 0; turn < 5; turn += 1)
+      await first.putSubscription(sampleSubscription({ revision: turn + 1 }));
+    await first.stop();
+    const second = await opened(path);
+    expect(second.removing().map(({ name }) => name)).toEqual(["a.b"]);
+    expect(second.topics()).toEqual([]);
+    await second.stop();
+  });
+
   it("loses at most the change that a power cut tore, at whatever byte", async () => {
     const path = freshPath();
     const first = await opened(path);

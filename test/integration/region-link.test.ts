@@ -118,6 +118,19 @@ describe("the link between two regions", () => {
     expect(trace.traces[0]).toMatchObject({ origin: { region: "cn-east" } });
   });
 
+  it("has a topic that is deleted at its origin fetched whole first", async () => {
+    const [east, west] = pair(await regions(["cn-east", "cn-west"]));
+    await bridge([east, west], { topics: [{ topic: ">", to: ["cn-west"] }] });
+    await east.publish("a", ...numbered(1, 10));
+    await vi.waitFor(async () => expect(await west.ids("a")).toHaveLength(10), waiting);
+    for (let from = 11; from < 1_011; from += 100) await east.publish("a", ...numbered(from, 100));
+    await east.request("/v1/topics/a", { method: "DELETE" });
+    const listed = async () =>
+      ((await (await east.request("/v1/topics")).json()) as { topics: [] }).topics;
+    await vi.waitFor(async () => expect(await listed()).toEqual([]), waiting);
+    await vi.waitFor(async () => expect(await west.ids("a")).toEqual(ids(1, 1_010)), waiting);
+  });
+
   it("goes on by itself after either side was down, without loss or repeat", async () => {
     const [east, west] = pair(await regions(["cn-east", "cn-west"]));
     const link = await bridge([east, west], { topics: [{ topic: ">", to: ["cn-west"] }] });

@@ -1,16 +1,26 @@
 import { setMaxListeners } from "node:events";
-import { compileTopicPattern, MeshError, type Logger, type Part } from "@fleetmesh/core";
+import {
+  compileTopicPattern,
+  MeshError,
+  type Clock,
+  type Logger,
+  type Part,
+} from "@fleetmesh/core";
 import type { Admission } from "@fleetmesh/door";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { ReadTurns } from "../delivery/read-turns.ts";
+import type { Metadata } from "../metadata/metadata.ts";
+import type { EventStore } from "../store/event-store.ts";
 import type { RuntimeMetrics } from "../telemetry/runtime-metrics.ts";
 import { principalOf } from "./access.ts";
 import { decodeStreamCursor } from "./stream-cursor.ts";
 import { StreamTail } from "./stream-tail.ts";
-import type { ReadingPorts } from "./topic-routes.ts";
 
-export interface StreamPorts extends ReadingPorts {
+export interface StreamPorts {
+  readonly store: EventStore;
+  readonly metadata: Metadata;
+  readonly clock: Clock;
   readonly admission: Admission;
   readonly metrics: RuntimeMetrics;
   readonly logger: Logger;

@@ -1,17 +1,18 @@
-import { assertTopic, strictObject, type Clock } from "@fleetmesh/core";
+import { assertTopic, strictObject } from "@fleetmesh/core";
 import type { Principal } from "@fleetmesh/door";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { unknownTopic } from "../ingress/topic-admission.ts";
-import type { Metadata } from "../metadata/metadata.ts";
+import type { Metadata, TopicSpec } from "../metadata/metadata.ts";
+import type { TopicRemoval } from "../metadata/topic-removal.ts";
 import type { EventStore, Page, Position } from "../store/event-store.ts";
 import { assertMaySubscribe, assertOperator, principalOf } from "./access.ts";
 import { eventPage } from "./event-page.ts";
 
-export interface ReadingPorts {
+export interface TopicPorts {
   readonly store: EventStore;
   readonly metadata: Metadata;
-  readonly clock: Clock;
+  readonly removal: TopicRemoval;
 }
 
 const pageBytesMax = 4 * 1024 * 1024;
@@ -34,7 +35,7 @@ const topicBody = strictObject({
 });
 type TopicParams = { Params: { topic: string } };
 
-export function registerTopicRoutes(app: FastifyInstance, ports: ReadingPorts): void {
+export function registerTopicRoutes(app: FastifyInstance, ports: TopicPorts): void {
   app.get("/v1/topics", async (request) => ({
     topics: await listTopics(ports, principalOf(request)),
   }));
@@ -60,6 +61,15 @@ export function registerTopicRoutes(app: FastifyInstance, ports: ReadingPorts): 
     await ports.metadata.putTopic(spec);
     return reply.send(spec);
   });
+
+  app.delete<TopicParams>("/v1/topics/:topic", async (request, reply) => {
+    assertOperator(principalOf(request));
+    const { topic } = request.params;
+    assertTopic(topic);
+    const waitsFor = await ports.removal.remove(topic);
+    if (waitsFor === undefined) return reply.code(204).send();
+    return reply.code(202).send({ name: topic, removing: true, waitsFor });
+  });
 }
 
 /** An empty page means to clients that nothing follows: where the disk spoilt events, it is read on behind them. */
@@ -83,17 +93,21 @@ function assertKnown(metadata: Metadata, principal: Principal, topic: string): v
   if (metadata.topic(topic) === undefined) throw unknownTopic(metadata, principal, topic);
 }
 
-async function listTopics(ports: ReadingPorts, principal: Principal): Promise<object[]> {
-  const stored = new Set(await ports.store.topics());
-  const visible = ports.metadata
-    .topics()
-    .filter(({ name }) => principal.maySubscribe(name) || principal.mayPublish(name));
-  return Promise.all(
-    visible.map(async (spec) => {
-      const bounds = stored.has(spec.name) ? await ports.store.bounds(spec.name) : emptyBounds;
-      return { ...spec, ...bounds };
+async function listTopics(ports: TopicPorts, principal: Principal): Promise<object[]> {
+  const { store, metadata, removal } = ports;
+  const stored = new Set(await store.topics());
+  const isVisible = ({ name }: TopicSpec): boolean =>
+    principal.maySubscribe(name) || principal.mayPublish(name);
+  const boundsOf = (name: string) => (stored.has(name) ? store.bounds(name) : emptyBounds);
+  const kept = metadata.topics().filter(isVisible);
+  const leaving = metadata.removing().filter(isVisible);
+  return Promise.all([
+    ...kept.map(async (spec) => ({ ...spec, ...(await boundsOf(spec.name)) })),
+    ...leaving.map(async (spec) => {
+      const removing = { removing: true, waitsFor: removal.reasonFor(spec.name) };
+      return { ...spec, ...(await boundsOf(spec.name)), ...removing };
     }),
-  );
+  ]);
 }
 
 const emptyBounds = { stored: 0, trimmed: 0 };

@@ -72,15 +72,20 @@ export class FileMetadata extends MemoryMetadata {
     }
   }
 
-  /** One change per subscription or topic at a time: a change is judged on the state that those before it left. */
+  /**
+   * One change per subscription or topic at a time: a change is judged on the state that those before it left. A topic's removal, which
+   * depends on all subscriptions, alone.
+   */
   #takeBatch(): Waiting[] {
     const touched = new Set<string>();
     const batch: Waiting[] = [];
     for (const waiting of this.#waiting) {
       const name = nameOf(waiting.change);
-      if (touched.has(name)) break;
+      const isRemoval = waiting.change.kind === "begin-removal";
+      if (touched.has(name) || (isRemoval && batch.length > 0)) break;
       touched.add(name);
       batch.push(waiting);
+      if (isRemoval) break;
     }
     this.#waiting = this.#waiting.slice(batch.length);
     return batch;
@@ -122,6 +127,9 @@ function nameOf(change: MetadataChange): string {
   switch (change.kind) {
     case "put-topic":
       return `topic ${change.topic.name}`;
+    case "begin-removal":
+    case "end-removal":
+      return `topic ${change.topic}`;
     case "put-subscription":
       return `subscription ${change.subscription.id}`;
     case "remove-subscription":

@@ -46,7 +46,8 @@ export class MemoryMetadata implements Metadata {
     const known = this.state.topic(name);
     if (known) return known;
     assertTopic(name);
-    if (!this.#options.autoCreateTopics) throw this.state.topicUnknown(name);
+    const isLeaving = this.removing().some((topic) => topic.name === name);
+    if (isLeaving || !this.#options.autoCreateTopics) throw this.state.topicUnknown(name);
     // Many publishers meet a new topic at once: one creation serves all.
     const running = this.#admissions.get(name) ?? this.#create(name);
     this.#admissions.set(name, running);
@@ -60,6 +61,18 @@ export class MemoryMetadata implements Metadata {
   async putTopic(spec: TopicSpec): Promise<void> {
     assertTopic(spec.name);
     await this.keep({ kind: "put-topic", topic: spec });
+  }
+
+  beginRemoval(topic: string): Promise<void> {
+    return this.keep({ kind: "begin-removal", topic });
+  }
+
+  removing(): readonly TopicSpec[] {
+    return this.state.removing();
+  }
+
+  endRemoval(topic: string): Promise<void> {
+    return this.keep({ kind: "end-removal", topic });
   }
 
   subscriptions(): readonly Subscription[] {

@@ -65,14 +65,23 @@ export interface Want {
 /**
  * The region's own topics and subscriptions, from its last known good state.
  * Guarantees: a change is durable when its promise resolves; reads are from memory. Secrets never leave it in an answer.
- * Errors: TOPIC_UNKNOWN (with the nearest names), SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_EXISTS, STORE_UNAVAILABLE.
+ * Errors: TOPIC_UNKNOWN (with the nearest names), TOPIC_IN_USE, SUBSCRIPTION_UNKNOWN, SUBSCRIPTION_EXISTS, STORE_UNAVAILABLE.
  */
 export interface Metadata extends Part {
   topics(): readonly TopicSpec[];
   topic(name: string): TopicSpec | undefined;
   /** The topic; created with the defaults when it is missing and topics may come into being by themselves. */
   admitTopic(name: string): Promise<TopicSpec>;
+  /** A topic that is being removed stays after all. */
   putTopic(spec: TopicSpec): Promise<void>;
+  /**
+   * From now on the topic is unknown to who publishes or subscribes to it; `removing` has it, and its retention, until `endRemoval`. Throws
+   * TOPIC_UNKNOWN, or TOPIC_IN_USE while subscriptions name it.
+   */
+  beginRemoval(topic: string): Promise<void>;
+  removing(): readonly TopicSpec[];
+  /** Forgets a topic that is being removed. Does nothing when it is not any more. */
+  endRemoval(topic: string): Promise<void>;
   subscriptions(): readonly Subscription[];
   subscription(id: string): Subscription | undefined;
   /** Revision 1 makes it (SUBSCRIPTION_EXISTS when it is there); a change carries a higher revision than what it changes. */

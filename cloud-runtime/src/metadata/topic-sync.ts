@@ -68,7 +68,9 @@ export class TopicSync implements Part {
   /** False when a topic could not be seen to: it is tried again soon. */
   async #round(isLook: boolean): Promise<boolean> {
     let isWhole = true;
-    for (const spec of this.#options.metadata.topics()) {
+    const specs = this.#options.metadata.topics();
+    this.#forgetAllBut(specs);
+    for (const spec of specs) {
       if (this.#isStopping()) return false;
       const wanted = JSON.stringify(this.#options.policyOf(spec));
       const isApplied = this.#applied.get(spec.name) === wanted;
@@ -84,6 +86,12 @@ export class TopicSync implements Part {
       }
     }
     return isWhole;
+  }
+
+  /** A topic that was removed and comes again is made again. */
+  #forgetAllBut(specs: readonly TopicSpec[]): void {
+    const names = new Set(specs.map(({ name }) => name));
+    for (const name of this.#applied.keys()) if (!names.has(name)) this.#applied.delete(name);
   }
 
   async #see(spec: TopicSpec, isApplied: boolean): Promise<void> {

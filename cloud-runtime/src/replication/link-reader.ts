@@ -23,6 +23,13 @@ export interface LinkRead {
   readonly signal: AbortSignal;
 }
 
+interface Seen {
+  readonly after: Position;
+  readonly atMs: number;
+}
+
+/** A link that has not asked for so long does not want the topic any more. */
+const silenceMsMax = 120_000;
 const pageBytesMax = 2 * 1024 * 1024;
 /** So many pages of other regions' events are passed over before the reader gets an answer and moves its place. */
 const foreignPageCountMax = 50;
@@ -36,6 +43,8 @@ export class LinkReader {
   readonly #store: EventStore;
   readonly #watch: TopicWatch;
   readonly #clock: Clock;
+  /** Where each region has read a topic up to, by topic and region. */
+  readonly #seen = new Map<string, Map<string, Seen>>();
 
   constructor(region: string, store: EventStore, ports: { watch: TopicWatch; clock: Clock }) {
     this.#region = region;
@@ -46,7 +55,9 @@ export class LinkReader {
 
   async read(request: LinkRead): Promise<LinkPage> {
     const { topic, to, countMax, waitMs, signal } = request;
-    const untilMs = this.#clock.monotonicMs() + waitMs;
+    const nowMs = this.#clock.monotonicMs();
+    const untilMs = nowMs + waitMs;
+    if (to !== undefined) this.#note(topic, to, { after: request.after, atMs: nowMs });
     let position = request.after;
     let withheld = 0;
     for (let passed = 0; passed < foreignPageCountMax;) {
@@ -68,6 +79,20 @@ export class LinkReader {
       await this.#watch.changed(topic, growth, { ms: leftMs, signal });
     }
     return { events: [], withheld, next: position, hasMore: true };
+  }
+
+  /** Regions that fetch the topic and do not have all of it up to this position, its last, yet. */
+  regionsBehind(topic: string, last: Position): string[] {
+    const nowMs = this.#clock.monotonicMs();
+    const readers = [...(this.#seen.get(topic) ?? [])];
+    return readers
+      .filter(([, { after, atMs }]) => after !== last && nowMs - atMs <= silenceMsMax)
+      .map(([region]) => region);
+  }
+
+  #note(topic: string, region: string, seen: Seen): void {
+    const regions = this.#seen.get(topic) ?? new Map<string, Seen>();
+    this.#seen.set(topic, regions.set(region, seen));
   }
 
   async #hasMore(topic: string, position: Position): Promise<boolean> {

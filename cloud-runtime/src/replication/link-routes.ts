@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { principalOf } from "../api/access.ts";
 import type { Metadata } from "../metadata/metadata.ts";
-import type { EventStore } from "../store/event-store.ts";
+import type { EventStore, Position } from "../store/event-store.ts";
 import { withOrigin } from "../store/shared/origin-extension.ts";
 import type { RuntimeMetrics } from "../telemetry/runtime-metrics.ts";
 import { LinkReader } from "./link-reader.ts";
@@ -72,6 +72,11 @@ export class LinkRoutes implements Part {
     };
     this.#forget = this.#ports.metadata.onChanged(tell);
     return Promise.resolve();
+  }
+
+  /** See LinkReader. */
+  regionsBehind(topic: string, last: Position): string[] {
+    return this.#reader.regionsBehind(topic, last);
   }
 
   stop(): Promise<void> {
@@ -146,7 +151,8 @@ export class LinkRoutes implements Part {
 
   #stateNow(): { region: string; wants: readonly unknown[]; topics: readonly string[] } {
     const { region, metadata } = this.#ports;
-    const topics = metadata.topics().map((topic) => topic.name);
+    // Of a topic that is being removed the others fetch the rest.
+    const topics = [...metadata.topics(), ...metadata.removing()].map((topic) => topic.name);
     return { region, wants: metadata.wants(), topics: topics.sort() };
   }
 

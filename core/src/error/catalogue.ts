@@ -64,6 +64,7 @@ export const catalogue = {
   OVERLOADED: passing("MESH-5010", 429, ["The door is at its limit", "Wait as long as Retry-After says."]),
   DOOR_BUSY: passing("MESH-5011", 503, ["The door holds as many requests as it may", "Wait as long as Retry-After says."]),
   METHOD_NOT_ALLOWED: final("MESH-5012", 405, ["The path does not take this method", "Use one of the methods in the Allow header."]),
+  TOPIC_IN_USE: final("MESH-5013", 409, ["Subscriptions name this topic", "Remove the subscriptions that are named, or give them another topic, then remove the topic."]),
   SUBSCRIPTION_INVALID: final("MESH-6001", 400, ["The subscription is not valid", "Correct the field that is named."]),
   SUBSCRIPTION_UNKNOWN: final("MESH-6002", 404, ["No such subscription", "List them: GET /v1/subscriptions."]),
   SUBSCRIPTION_EXISTS: final("MESH-6003", 409, ["A subscription with this id exists", "Choose another id, or PUT to change it."]),

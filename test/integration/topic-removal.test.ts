@@ -1,0 +1,3 @@
+import { testTopicRemoval } from "./topic-removal.contract.ts";
+
+testTopicRemoval("sqlite", () => Promise.resolve({ store: { type: "sqlite" } }));
