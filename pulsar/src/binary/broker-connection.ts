@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { MeshError, type Clock, type Timer } from "@fleetmesh/core";
 import type { MessageId } from "../message-id.ts";
+import { currentToken, type TokenSource } from "../token-source.ts";
 import { formatBrokerAddress, type BrokerAddress } from "./broker-address.ts";
 import { openBrokerSocket, type BrokerTls } from "./broker-socket.ts";
 import { authResponseFrame, connectFrame, pingFrame, pongFrame } from "./command.ts";
@@ -17,7 +18,7 @@ export interface BrokerConnectionOptions {
   /** The broker that a proxy at this address shall pass everything on to. */
   readonly proxyTo: string | undefined;
   /** Asked at each connection and whenever the broker wants a fresh one. */
-  readonly token: (() => Promise<string>) | undefined;
+  readonly token: TokenSource | undefined;
   readonly tls: BrokerTls | undefined;
   readonly clock: Clock;
   /** A silence of this length is broken by a ping; of twice this, the connection is dead. */
@@ -87,7 +88,7 @@ export class BrokerConnection {
   /** Resolves when the broker has accepted the token. Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED. */
   static async open(options: BrokerConnectionOptions): Promise<BrokerConnection> {
     const { address, tls, clock, requestMsMax: connectMsMax, proxyTo } = options;
-    const token = await tokenOf(options);
+    const token = await currentToken(options.token);
     const socket = await openBrokerSocket({ address, tls, clock, connectMsMax });
     const connection = new BrokerConnection(options, socket);
     connection.write(connectFrame({ token, proxyTo }));
@@ -235,7 +236,7 @@ export class BrokerConnection {
 
   async #onChallenge(): Promise<void> {
     try {
-      const token = await tokenOf(this.#options);
+      const token = await currentToken(this.#options.token);
       if (token !== undefined) this.write(authResponseFrame(token));
     } catch (error) {
       this.#fail(MeshError.from(error));
@@ -318,13 +319,4 @@ export function messageIdOf(fields: ProtobufFields, field: number): MessageId | 
   if (id === undefined) return undefined;
   const [ledger, entry, batch] = [id.number(1), id.number(2), id.number(4)];
   return { ledger: ledger ?? -1, entry: entry ?? -1, batch: batch ?? -1 };
-}
-
-async function tokenOf({ token }: BrokerConnectionOptions): Promise<string | undefined> {
-  try {
-    return await token?.();
-  } catch (cause) {
-    const { message } = MeshError.from(cause);
-    throw new MeshError("PULSAR_UNAVAILABLE", `There is no token: ${message}`, { cause });
-  }
 }
