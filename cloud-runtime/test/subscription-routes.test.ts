@@ -39,6 +39,7 @@ function principal(subscribe: string, isOperator: boolean): Principal {
 describe("/v1/subscriptions", () => {
   let app: FastifyInstance;
   let refusals = 0;
+  let metadata: MemoryMetadata;
   let dispatcher: Dispatcher;
   let store: ReturnType<typeof openMemoryStore>;
   let who: Principal;
@@ -49,7 +50,7 @@ describe("/v1/subscriptions", () => {
     store = openMemoryStore({ region: "r", clock: systemClock });
     await store.events.start();
     await store.deliveries.start();
-    const metadata = new MemoryMetadata({ autoCreateTopics: true });
+    metadata = new MemoryMetadata({ autoCreateTopics: true });
     const [clock, chance] = [systemClock, seededChance(1)];
     const target = (): MemoryTarget =>
       new MemoryTarget(({ event }) => {
@@ -174,6 +175,24 @@ describe("/v1/subscriptions", () => {
     expect((await ask("PUT", "subscriptions/s1", back)).body["revision"]).toBe(3);
   });
 
+  it("lets a new signing secret be put before those that were read", async () => {
+    const [fresh, old, older] = [40, 41, 42].map(
+      (of) => `whsec_${Buffer.alloc(32, of).toString("base64")}`,
+    );
+    const signing = { secrets: [old, older] };
+    await ask("POST", "subscriptions", { ...body, id: "s1", delivery: { signing } });
+    const { delivery } = (await ask("GET", "subscriptions/s1")).body as {
+      delivery: { signing: { secrets: string[] } };
+    };
+    const [shownOld = ""] = delivery.signing.secrets;
+    expect(shownOld).toMatch(/^\[redacted [0-9a-f]{8}\]$/);
+    const put = (secrets: readonly unknown[]): Promise<{ status: number }> =>
+      ask("PUT", "subscriptions/s1", { ...body, delivery: { signing: { secrets } } });
+    expect((await put([fresh, shownOld])).status).toBe(200);
+    expect(metadata.subscription("s1")?.delivery.signing?.secrets).toEqual([fresh, old]);
+    expect((await put([fresh, "[redacted 00000000]"])).status).toBe(400);
+  });
+
   it.each<[string, object, RegExp]>([
     ["an unknown field", { filtres: [] }, /filtres.*did you mean \\"filters\\"/],
     ["a sink that is no URL", { sink: "not a url" }, /sink: must be an http or https URL/],
@@ -193,6 +212,8 @@ describe("/v1/subscriptions", () => {
       /printable ASCII/,
     ],
     ["a short secret", { delivery: { signing: { secret: "whsec_YQ==" } } }, /24 to 64/],
+    ["two kinds of secrets", { delivery: { signing: { secret, secrets: [secret] } } }, /either/],
+    ["signing with nothing", { delivery: { signing: {} } }, /either secret or secrets/],
     ["a window of nothing", { delivery: { windowMax: 0 } }, /delivery\.windowMax/],
   ])("refuses %s", async (_, over, wanted) => {
     const answer = await ask("POST", "subscriptions", { ...body, ...over });

@@ -19,12 +19,26 @@ export interface DeliverySpec {
   readonly ratePerSecond?: number | undefined;
   readonly windowMax: number;
   readonly ordered: boolean;
-  readonly signing?: { readonly secret: string } | undefined;
+  /** Standard Webhooks: each push is signed with every one of these, new and old. */
+  readonly signing?:
+    | { readonly secret?: string | undefined; readonly secrets?: readonly string[] | undefined }
+    | undefined;
   /**
    * What happens when a failing key has parked as many events as a subscription may hold: `pause` (the default) stops its
    * reading until the key goes on; `dead-letter` gives the oldest failing event up.
    */
   readonly whenBlocked?: "pause" | "dead-letter" | undefined;
+}
+
+/** What the sink answered to the validation handshake of the CloudEvents webhook spec. */
+export interface Consent {
+  /** Whom it holds for: a change of the sink asks anew. */
+  readonly sink: string;
+  /** The key of the callback by which the sink may consent later; gone when it has been used. */
+  readonly key?: string | undefined;
+  readonly grantedMs?: number | undefined;
+  /** Pushes in a minute that the sink allows; as many as are wanted when left out. */
+  readonly ratePerMinute?: number | undefined;
 }
 
 export interface Subscription {
@@ -49,6 +63,7 @@ export interface Subscription {
   readonly replicated?: boolean | undefined;
   /** By topic, what its group had been given when it came here from another region. */
   readonly continues?: Readonly<Record<string, GroupPlace>> | undefined;
+  readonly consent?: Consent | undefined;
   readonly state: "active" | "paused" | "disabled";
   /** Why it is disabled, e.g. the target answered 410. */
   readonly stateReason?: string | undefined;

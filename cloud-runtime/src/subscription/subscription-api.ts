@@ -1,21 +1,14 @@
+import { hash } from "node:crypto";
 import { MeshError } from "@fleetmesh/core";
 import type { z } from "zod";
 import { faultsOf } from "../api/request-faults.ts";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Subscription } from "../metadata/metadata.ts";
-import { signingKey } from "../target/webhook-signature.ts";
+import { mapSecrets } from "../secret/secret-fields.ts";
+import { signingSecretsOf, WebhookSigner } from "../target/webhook-signature.ts";
 import { subscriptionBody, type SubscriptionBody } from "./subscription-schema.ts";
 
 export const redacted = "[redacted]";
-const secretNames = /^(authorization|cookie)$|secret|token|api-?key|password/i;
-/** Of the credential only these are told. */
-const openCredentialFields = new Set([
-  "credentialtype",
-  "identifier",
-  "accesstokentype",
-  "accesstokenexpiresutc",
-]);
-
 /** Shown on reading and set by the mesh alone. */
 const readOnlyFields = new Set(["state", "stateReason", "revision", "createdMs"]);
 
@@ -26,42 +19,24 @@ export function parseSubscription(body: unknown, kept?: Subscription): Subscript
   assertNoneRedacted(result.data);
   // Compiled once here, so that what cannot be evaluated is refused before it is kept.
   new SubscriptionFilter(result.data);
-  const secret = result.data.delivery.signing?.secret;
-  if (secret !== undefined) signingKey(secret);
+  new WebhookSigner(signingSecretsOf(result.data.delivery));
   return result.data;
 }
 
 /** A subscription as the API shows it: secrets are write-only. */
 export function toAnswer(subscription: Subscription): Record<string, unknown> {
-  const shown = { ...subscription, starts: undefined, continues: undefined };
-  const { delivery, sinkcredential, protocolsettings } = subscription;
-  const signing = delivery.signing ? { signing: { secret: redacted } } : {};
-  const credential = sinkcredential
-    ? { sinkcredential: mapValues(sinkcredential, hideUnlessOpen) }
-    : {};
-  const { headers } = protocolsettings;
-  const settings =
-    typeof headers === "object" && headers !== null
-      ? { protocolsettings: { ...protocolsettings, headers: mapValues(headers, hideSecret) } }
-      : {};
-  return { ...shown, ...credential, ...settings, delivery: { ...delivery, ...signing } };
+  const hidden = mapSecrets(subscription, hide);
+  return { ...hidden, starts: undefined, continues: undefined };
 }
 
-function hideUnlessOpen(name: string, value: unknown): unknown {
-  return openCredentialFields.has(name) ? value : redacted;
+/** Of several signing secrets each is told apart, so that one can be put before those that were read. */
+function hide(text: string, path: string): string {
+  return path.startsWith("delivery.signing.secrets.") ? fingerprinted(text) : redacted;
 }
 
-function hideSecret(name: string, value: unknown): unknown {
-  return secretNames.test(name) ? redacted : value;
-}
-
-function mapValues(
-  of: object,
-  change: (name: string, value: unknown) => unknown,
-): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(of).map(([name, value]: [string, unknown]) => [name, change(name, value)]),
-  );
+/** Long random bytes cannot be found again by a hash of them; nothing else is shown like this. */
+function fingerprinted(secret: string): string {
+  return `[redacted ${hash("sha256", secret).slice(0, 8)}]`;
 }
 
 /** What was read can be written back: what only the mesh sets is left aside, a redacted secret stays what it was. */
@@ -82,21 +57,38 @@ function signingOf({ delivery }: Subscription): unknown {
   return { delivery };
 }
 
-function assertNoneRedacted({ sinkcredential, protocolsettings }: SubscriptionBody): void {
-  const sent = { ...protocolsettings.headers, ...sinkcredential };
-  const field = Object.entries(sent).find(([, value]) => value === redacted)?.[0];
+function assertNoneRedacted(body: SubscriptionBody): void {
+  let field: string | undefined;
+  mapSecrets(body, (text, path) => {
+    if (isRedacted(text)) field ??= path;
+    return text;
+  });
   if (field === undefined) return;
   throw new MeshError(
     "SUBSCRIPTION_INVALID",
-    `${field}: must be given again; a secret is kept only while the sink's host stays the same`,
+    `${field}: must be given again; a secret is kept only in its own field, and while the sink's host stays the same`,
   );
+}
+
+function isRedacted(text: string): boolean {
+  return text === redacted || /^\[redacted [0-9a-f]{8}\]$/.test(text);
 }
 
 function restoreSecrets(body: unknown, kept: unknown): unknown {
   if (body === redacted && typeof kept === "string") return kept;
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  if (Array.isArray(body)) return restoreEach(body, Array.isArray(kept) ? kept : [kept]);
+  if (typeof body !== "object" || body === null) return body;
   const source: Record<string, unknown> = typeof kept === "object" && kept ? { ...kept } : {};
-  return mapValues(body, (name, value) => restoreSecrets(value, source[name]));
+  const restored = Object.entries(body).map(
+    ([name, value]: [string, unknown]) => [name, restoreSecrets(value, source[name])] as const,
+  );
+  return Object.fromEntries(restored);
+}
+
+/** In whatever order they come back. */
+function restoreEach(body: readonly unknown[], kept: readonly unknown[]): unknown[] {
+  const known = kept.filter((one) => typeof one === "string");
+  return body.map((one) => known.find((secret) => fingerprinted(secret) === one) ?? one);
 }
 
 function invalidBody(error: z.ZodError): MeshError {

@@ -22,6 +22,16 @@ const backoff = strictObject({
   maxMs: millis(1, 24 * oneHourMs).default(600_000),
 });
 
+const signingSecret = z.string().min(1).max(200);
+/** One secret, or several while receivers change from one to the next. */
+const signing = strictObject({
+  secret: signingSecret.optional(),
+  secrets: z.array(signingSecret).min(1).max(4).optional(),
+}).refine(
+  ({ secret, secrets }) => (secret === undefined) !== (secrets === undefined),
+  "must have either secret or secrets",
+);
+
 const delivery = strictObject({
   maxAttempts: z.int().min(1).max(200).default(30),
   backoff: backoff.prefault({}),
@@ -29,7 +39,7 @@ const delivery = strictObject({
   ratePerSecond: z.number().min(0.01).max(1_000_000).optional(),
   windowMax: z.int().min(1).max(1_024).default(32),
   ordered: z.boolean().default(true),
-  signing: strictObject({ secret: z.string().min(1).max(200) }).optional(),
+  signing: signing.optional(),
   whenBlocked: z.enum(["pause", "dead-letter"]).optional(),
 });
 

@@ -3,7 +3,7 @@ import type { Subscription } from "../metadata/metadata.ts";
 import type { Delivery } from "./target.ts";
 import { TraceParent } from "./trace-parent.ts";
 import { eventIdentity } from "./webhook-id.ts";
-import { signingKey, webhookSignature } from "./webhook-signature.ts";
+import { signatureCharsMax, signingSecretsOf, WebhookSigner } from "./webhook-signature.ts";
 
 /** More than the headers that differ from push to push can take. */
 const variableCharsMax = 384;
@@ -19,7 +19,7 @@ const headerValue = /^[\t\x20-\x7e]*$/;
 export class PushWriter {
   readonly #clock: Clock;
   readonly #trace: TraceParent;
-  readonly #signingKey: Buffer | undefined;
+  readonly #signer: WebhookSigner | undefined;
   readonly #fixed: string;
   readonly #bodyAt: number;
   #bytes: Buffer | undefined;
@@ -30,12 +30,13 @@ export class PushWriter {
     subscription: Subscription,
     ports: { readonly clock: Clock; readonly chance: Chance },
   ) {
-    const secret = subscription.delivery.signing?.secret;
+    const secrets = signingSecretsOf(subscription.delivery);
     this.#clock = ports.clock;
     this.#trace = new TraceParent(ports.chance);
-    this.#signingKey = secret === undefined ? undefined : signingKey(secret);
+    this.#signer = secrets.length === 0 ? undefined : new WebhookSigner(secrets);
     this.#fixed = fixedHead(subscription);
-    this.#bodyAt = this.#fixed.length + variableCharsMax;
+    const signatureChars = secrets.length * signatureCharsMax;
+    this.#bodyAt = this.#fixed.length + variableCharsMax + signatureChars;
   }
 
   /** A whole request. The next call writes over it, unless `keepLast` was called before. */
@@ -67,10 +68,9 @@ export class PushWriter {
     const timestamp = this.#now();
     let head = `${this.#fixed}webhook-id: ${webhookId}\r\nwebhook-timestamp: ${timestamp}\r\n`;
     head += `traceparent: ${this.#trace.next(event, traceId)}\r\n`;
-    if (this.#signingKey) {
-      const body = bytes.subarray(this.#bodyAt, end);
-      const content = { id: webhookId, timestampSeconds: this.#timestampSeconds, body };
-      head += `webhook-signature: ${webhookSignature(this.#signingKey, content)}\r\n`;
+    if (this.#signer) {
+      const body = { bytes, start: this.#bodyAt, end };
+      head += `webhook-signature: ${this.#signer.sign(webhookId, timestamp, body)}\r\n`;
     }
     if (delivery.isRedriven) head += "mesh-redriven: true\r\n";
     return `${head}content-length: ${end - this.#bodyAt}\r\n\r\n`;
