@@ -13,6 +13,7 @@ export * from "./metadata/metadata.ts";
 export * from "./metadata/memory-metadata.ts";
 export * from "./metadata/file-metadata.ts";
 export * from "./filter/compile-filter.ts";
+export * from "./filter/matcher.ts";
 export * from "./filter/subscription-filter.ts";
 export * from "./target/target.ts";
 export * from "./target/index.ts";

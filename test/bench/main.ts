@@ -11,6 +11,7 @@ import { geoLatencyBench } from "./geo-latency.ts";
 import { pulsarDeliverBench } from "./pulsar-deliver.ts";
 import { pulsarIngestBench } from "./pulsar-ingest.ts";
 import { pushSingleBench } from "./push-single.ts";
+import { rulesMatchBench } from "./rules-match.ts";
 import { runtimeIngestBench } from "./runtime-ingest.ts";
 import { wireBench } from "./wire.ts";
 
@@ -26,6 +27,7 @@ const benches: readonly Bench[] = [
   pulsarIngestBench,
   pulsarDeliverBench,
   geoLatencyBench,
+  rulesMatchBench,
 ];
 
 /** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */
