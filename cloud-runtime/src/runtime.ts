@@ -32,6 +32,7 @@ import { DirectIntake } from "./ingress/direct-intake.ts";
 import { LinkRoutes } from "./replication/link-routes.ts";
 import { openRuntimeStore, type RuntimeStore } from "./runtime-store.ts";
 import { registerDeadLetterRoutes } from "./subscription/dead-letter-routes.ts";
+import { refreshTokenKeeper } from "./subscription/keep-refresh-token.ts";
 import { registerSubscriptionRoutes } from "./subscription/subscription-routes.ts";
 import { SubscriptionService } from "./subscription/subscription-service.ts";
 import { createTargetFactory } from "./target/index.ts";
@@ -206,7 +207,10 @@ export class Runtime implements Part {
       store: this.store.events,
       deliveries: this.store.deliveries,
       metadata: this.store.metadata,
-      createTarget: createTargetFactory({ clock, chance, allowPrivateSinks, allowSinkNetworks }),
+      createTarget: createTargetFactory({
+        ...{ clock, chance, allowPrivateSinks, allowSinkNetworks },
+        keepRefreshToken: refreshTokenKeeper(this.store.metadata),
+      }),
       registry: this.registry,
     });
   }

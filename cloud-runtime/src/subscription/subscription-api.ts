@@ -5,6 +5,7 @@ import { faultsOf } from "../api/request-faults.ts";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Subscription } from "../metadata/metadata.ts";
 import { mapSecrets } from "../secret/secret-fields.ts";
+import { secureContextOf } from "../target/client-identity.ts";
 import { signingSecretsOf, WebhookSigner } from "../target/webhook-signature.ts";
 import { subscriptionBody, type SubscriptionBody } from "./subscription-schema.ts";
 
@@ -20,6 +21,8 @@ export function parseSubscription(body: unknown, kept?: Subscription): Subscript
   // Compiled once here, so that what cannot be evaluated is refused before it is kept.
   new SubscriptionFilter(result.data);
   new WebhookSigner(signingSecretsOf(result.data.delivery));
+  secureContextOf(result.data.protocolsettings);
+  assertOneAuthorization(result.data);
   return result.data;
 }
 
@@ -44,17 +47,24 @@ function asWritten(body: unknown, kept: Subscription): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   const given = Object.entries(body).filter(([name]) => !readOnlyFields.has(name));
   const wanted = Object.fromEntries(given) as Record<string, unknown>;
-  return restoreSecrets(wanted, isSameReceiver(wanted["sink"], kept.sink) ? kept : signingOf(kept));
+  return restoreSecrets(wanted, keptFor(wanted, kept));
 }
 
-/** A secret that is sent along goes to whom it was given for only; the signing secret is never sent. */
-function isSameReceiver(sink: unknown, kept: string): boolean {
-  if (typeof sink !== "string" || !URL.canParse(sink)) return false;
-  return new URL(sink).origin === new URL(kept).origin;
+/** A secret that is sent along goes only to whom it was given for; the signing secret is never sent. */
+function keptFor(wanted: Readonly<Record<string, unknown>>, kept: Subscription): unknown {
+  const { delivery, sinkcredential } = kept;
+  if (!isSameOrigin(wanted["sink"], kept.sink)) return { delivery };
+  const given = wanted["sinkcredential"];
+  const fields: Readonly<Record<string, unknown>> = typeof given === "object" ? { ...given } : {};
+  const isSameEndpoint = ["tokenendpoint", "refreshtokenendpoint"].every(
+    (name) => fields[name] === undefined || isSameOrigin(fields[name], sinkcredential?.[name]),
+  );
+  return isSameEndpoint ? kept : { ...kept, sinkcredential: undefined };
 }
 
-function signingOf({ delivery }: Subscription): unknown {
-  return { delivery };
+function isSameOrigin(one: unknown, other: string | undefined): boolean {
+  if (typeof one !== "string" || !URL.canParse(one)) return false;
+  return other !== undefined && new URL(one).origin === new URL(other).origin;
 }
 
 function assertNoneRedacted(body: SubscriptionBody): void {
@@ -68,6 +78,15 @@ function assertNoneRedacted(body: SubscriptionBody): void {
     "SUBSCRIPTION_INVALID",
     `${field}: must be given again; a secret is kept only in its own field, and while the sink's host stays the same`,
   );
+}
+
+function assertOneAuthorization({ protocolsettings, sinkcredential }: SubscriptionBody): void {
+  if (!sinkcredential) return;
+  const name = "headername" in sinkcredential ? sinkcredential.headername : "authorization";
+  const headers = Object.keys(protocolsettings.headers ?? {});
+  if (!headers.some((one) => one.toLowerCase() === name.toLowerCase())) return;
+  const text = `protocolsettings.headers: ${name} is what sinkcredential sets`;
+  throw new MeshError("SUBSCRIPTION_INVALID", text);
 }
 
 function isRedacted(text: string): boolean {
@@ -85,10 +104,14 @@ function restoreSecrets(body: unknown, kept: unknown): unknown {
   return Object.fromEntries(restored);
 }
 
-/** In whatever order they come back. */
+/** Texts in whatever order they come back; objects in their places. */
 function restoreEach(body: readonly unknown[], kept: readonly unknown[]): unknown[] {
   const known = kept.filter((one) => typeof one === "string");
-  return body.map((one) => known.find((secret) => fingerprinted(secret) === one) ?? one);
+  return body.map((one, at) =>
+    typeof one === "string"
+      ? (known.find((secret) => fingerprinted(secret) === one) ?? one)
+      : restoreSecrets(one, kept[at]),
+  );
 }
 
 function invalidBody(error: z.ZodError): MeshError {

@@ -7,7 +7,8 @@ import { admitTopicFor } from "../ingress/topic-admission.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import { subscriptionUnknown } from "../metadata/metadata-state.ts";
 import type { EventStore } from "../store/event-store.ts";
-import { AddressGuard, hostOf, type AddressRules } from "../target/address-guard.ts";
+import { AddressGuard, type AddressRules } from "../target/address-guard.ts";
+import { assertReachable } from "./assert-reachable.ts";
 import { assertTellsGroups, continuedPlaces } from "./continued-places.ts";
 import { parseSubscription } from "./subscription-api.ts";
 import type { SubscriptionBody } from "./subscription-schema.ts";
@@ -144,10 +145,10 @@ export class SubscriptionService {
   }
 
   async #assertAllowed(principal: Principal, wanted: SubscriptionBody): Promise<void> {
-    const { topic, sink, replicated } = wanted;
+    const { topic, replicated } = wanted;
     if (replicated) assertTellsGroups(this.#options.store, "replicated");
     if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
-    await this.#guard.assertResolves(hostOf(new URL(sink)));
+    await assertReachable(wanted, this.#options, this.#guard);
     if (isTopic(topic)) await admitTopicFor(this.#options.metadata, principal, topic);
   }
 }

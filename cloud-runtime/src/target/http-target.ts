@@ -1,15 +1,20 @@
-import type { Chance, Clock } from "@fleetmesh/core";
+import type { Clock } from "@fleetmesh/core";
 import type { Subscription } from "../metadata/metadata.ts";
-import { AddressGuard, hostOf, type AddressRules } from "./address-guard.ts";
+import type { AccessTokenSource } from "./access-token.ts";
+import { AccessTokens, type AccessTokensOptions } from "./access-tokens.ts";
+import { AddressGuard, hostOf } from "./address-guard.ts";
+import { AuthorizedDelivery } from "./authorized-delivery.ts";
+import { secureContextOf } from "./client-identity.ts";
 import { HttpConnection, type ConnectionOwner, type HttpEndpoint } from "./http-connection.ts";
 import { failureOf } from "./push-outcome.ts";
 import { PushWriter } from "./push-writer.ts";
+import { SecretScrubber } from "./secret-scrubber.ts";
 import type { Delivery, Target } from "./target.ts";
 import { Ticks } from "./ticks.ts";
 
-export interface HttpTargetOptions extends AddressRules {
-  readonly clock: Clock;
-  readonly chance: Chance;
+export interface HttpTargetOptions extends AccessTokensOptions {
+  /** Shared by all targets; one of its own when left out. */
+  readonly tokens?: AccessTokens;
 }
 
 const connectTimeoutMs = 10_000;
@@ -33,13 +38,21 @@ export class HttpTarget implements Target, ConnectionOwner {
   readonly #idle: HttpConnection[] = [];
   readonly #deadlines: Ticks;
   readonly #idleTicks: Ticks;
+  readonly #tokens: AccessTokenSource | undefined;
+  readonly #scrubber: SecretScrubber;
+  /** Those that need a token that is fetched: waiting for it, or in flight. */
+  readonly #authorized = new Set<AuthorizedDelivery>();
   #isStopped = false;
 
   constructor(subscription: Subscription, options: HttpTargetOptions) {
     const { clock } = options;
     this.#clock = clock;
     this.#endpoint = endpointOf(subscription, new AddressGuard(options));
-    this.#writer = new PushWriter(subscription, options);
+    const { tokens = new AccessTokens(options) } = options;
+    this.#tokens = tokens.of(subscription);
+    const hasAuthorization = this.#tokens !== undefined;
+    this.#writer = new PushWriter(subscription, { ...options, hasAuthorization });
+    this.#scrubber = new SecretScrubber(subscription, () => this.#tokens?.secrets ?? []);
     this.#deadlines = new Ticks({
       ...{ clock, periodMs: deadlineTickMs },
       onTick: () => this.#expire(),
@@ -54,17 +67,17 @@ export class HttpTarget implements Target, ConnectionOwner {
     return this.#clock.wallMs();
   }
 
+  scrub(text: string): string {
+    return this.#scrubber.scrub(text);
+  }
+
   deliver(delivery: Delivery): void {
     if (this.#isStopped) {
       queueMicrotask(() => delivery.settle({ kind: "aborted" }));
       return;
     }
-    try {
-      this.#send(delivery);
-    } catch (error) {
-      const failure = failureOf(error instanceof Error ? error : new Error(String(error)));
-      queueMicrotask(() => delivery.settle(failure));
-    }
+    if (this.#tokens) this.#authorize(delivery, this.#tokens);
+    else this.#trySend(delivery);
   }
 
   freed(connection: HttpConnection): void {
@@ -83,11 +96,34 @@ export class HttpTarget implements Target, ConnectionOwner {
     this.#deadlines.stop();
     this.#idleTicks.stop();
     for (const connection of [...this.#connections]) connection.letGo();
+    for (const waiting of [...this.#authorized]) waiting.settle({ kind: "aborted" });
     return Promise.resolve();
   }
 
-  #send(delivery: Delivery): void {
-    const request = this.#writer.write(delivery);
+  #authorize(delivery: Delivery, source: AccessTokenSource): void {
+    const authorized = new AuthorizedDelivery(
+      delivery,
+      {
+        ...{ source, clock: this.#clock },
+        send: (sent, authorization) => this.#trySend(sent, authorization),
+      },
+      (settled) => this.#authorized.delete(settled),
+    );
+    this.#authorized.add(authorized);
+    authorized.start();
+  }
+
+  #trySend(delivery: Delivery, authorization?: string): void {
+    try {
+      this.#send(delivery, authorization);
+    } catch (error) {
+      const failure = failureOf(error instanceof Error ? error : new Error(String(error)));
+      queueMicrotask(() => delivery.settle(failure));
+    }
+  }
+
+  #send(delivery: Delivery, authorization?: string): void {
+    const request = this.#writer.write(delivery, authorization);
     const connection = this.#idle.pop() ?? this.#open();
     const isWritten = connection.send(delivery, request, {
       connect: this.#deadlines.after(connectTimeoutMs),
@@ -127,5 +163,6 @@ function endpointOf(subscription: Subscription, guard: AddressGuard): HttpEndpoi
   guard.assertHost(host);
   const isTls = url.protocol === "https:";
   const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
-  return { isTls, host, port, lookup: guard.lookup, session: undefined };
+  const secureContext = secureContextOf(subscription.protocolsettings);
+  return { isTls, host, port, lookup: guard.lookup, secureContext, session: undefined };
 }

@@ -1,4 +1,5 @@
 import type { Subscription } from "../metadata/metadata.ts";
+import { AccessTokens } from "./access-tokens.ts";
 import { HttpTarget, type HttpTargetOptions } from "./http-target.ts";
 import type { Target, TargetFactory } from "./target.ts";
 
@@ -12,5 +13,6 @@ const targets: Readonly<
 };
 
 export function createTargetFactory(options: HttpTargetOptions): TargetFactory {
-  return (subscription) => targets[subscription.protocol](subscription, options);
+  const shared = { tokens: new AccessTokens(options), ...options };
+  return (subscription) => targets[subscription.protocol](subscription, shared);
 }

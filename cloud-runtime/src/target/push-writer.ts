@@ -7,9 +7,16 @@ import { signatureCharsMax, signingSecretsOf, WebhookSigner } from "./webhook-si
 
 /** More than the headers that differ from push to push can take. */
 const variableCharsMax = 384;
+const authorizationCharsMax = 8_192 + 64;
 const keptBytesMax = 64 * 1024;
 const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const headerValue = /^[\t\x20-\x7e]*$/;
+
+interface Written {
+  readonly bytes: Buffer;
+  readonly end: number;
+  readonly authorization: string | undefined;
+}
 
 /**
  * Makes the bytes of a push: request line, headers and structured event in one piece, written over the last one's, so that a
@@ -28,7 +35,7 @@ export class PushWriter {
 
   constructor(
     subscription: Subscription,
-    ports: { readonly clock: Clock; readonly chance: Chance },
+    ports: { readonly clock: Clock; readonly chance: Chance; readonly hasAuthorization?: boolean },
   ) {
     const secrets = signingSecretsOf(subscription.delivery);
     this.#clock = ports.clock;
@@ -36,15 +43,16 @@ export class PushWriter {
     this.#signer = secrets.length === 0 ? undefined : new WebhookSigner(secrets);
     this.#fixed = fixedHead(subscription);
     const signatureChars = secrets.length * signatureCharsMax;
-    this.#bodyAt = this.#fixed.length + variableCharsMax + signatureChars;
+    const authorizationChars = ports.hasAuthorization === true ? authorizationCharsMax : 0;
+    this.#bodyAt = this.#fixed.length + variableCharsMax + signatureChars + authorizationChars;
   }
 
   /** A whole request. The next call writes over it, unless `keepLast` was called before. */
-  write(delivery: Delivery): Buffer {
+  write(delivery: Delivery, authorization?: string): Buffer {
     const text = new StructuredText(delivery.event);
     const bytes = this.#room(this.#bodyAt + text.byteCount);
     const end = text.write(bytes, this.#bodyAt);
-    const head = this.#head(delivery, { bytes, end });
+    const head = this.#head(delivery, { bytes, end, authorization });
     const start = this.#bodyAt - head.length;
     bytes.write(head, start, "latin1");
     return bytes.subarray(start, end);
@@ -62,7 +70,7 @@ export class PushWriter {
     return bytes;
   }
 
-  #head(delivery: Delivery, { bytes, end }: { readonly bytes: Buffer; end: number }): string {
+  #head(delivery: Delivery, { bytes, end, authorization }: Written): string {
     const { event } = delivery;
     const { webhookId, traceId } = eventIdentity(event, delivery.subscription);
     const timestamp = this.#now();
@@ -72,6 +80,7 @@ export class PushWriter {
       const body = { bytes, start: this.#bodyAt, end };
       head += `webhook-signature: ${this.#signer.sign(webhookId, timestamp, body)}\r\n`;
     }
+    if (authorization !== undefined) head += `authorization: ${authorization}\r\n`;
     if (delivery.isRedriven) head += "mesh-redriven: true\r\n";
     return `${head}content-length: ${end - this.#bodyAt}\r\n\r\n`;
   }
@@ -95,7 +104,8 @@ function fixedHead(subscription: Subscription): string {
   const custom = Object.entries(subscription.protocolsettings["headers"] ?? {});
   for (const [name, value] of custom) head += headerLine(name, String(value));
   const credential = subscription.sinkcredential;
-  if (credential) head += headerLine("authorization", authorizationOf(credential));
+  const header = credential && credentialHeader(credential);
+  if (header) head += headerLine(...header);
   return head;
 }
 
@@ -104,12 +114,27 @@ function headerLine(name: string, value: string): string {
   throw new MeshError("SUBSCRIPTION_INVALID", `The header ${JSON.stringify(name)} cannot be sent`);
 }
 
-function authorizationOf(credential: Readonly<Record<string, string>>): string {
-  if (credential["credentialtype"] === "PLAIN") {
-    const pair = `${credential["identifier"] ?? ""}:${credential["secret"] ?? ""}`;
-    return `Basic ${Buffer.from(pair).toString("base64")}`;
+/** Undefined for a token that is fetched: it comes with each push. */
+function credentialHeader(
+  credential: Readonly<Record<string, string>>,
+): [name: string, value: string] | undefined {
+  const { credentialtype: type, identifier = "", secret = "", accesstoken = "" } = credential;
+  const { headername = "", apikey = "" } = credential;
+  switch (type) {
+    case "PLAIN":
+      return [
+        "authorization",
+        `Basic ${Buffer.from(`${identifier}:${secret}`).toString("base64")}`,
+      ];
+    case "ACCESSTOKEN":
+      return ["authorization", `Bearer ${accesstoken}`];
+    case "APIKEY":
+      return [headername, apikey];
+    case "CLIENTCREDENTIALS":
+    case "REFRESHTOKEN":
+      return undefined;
+    case undefined:
+    default:
+      throw new MeshError("SUBSCRIPTION_INVALID", "sinkcredential.credentialtype is not supported");
   }
-  if (credential["credentialtype"] === "ACCESSTOKEN")
-    return `Bearer ${credential["accesstoken"] ?? ""}`;
-  throw new MeshError("SUBSCRIPTION_INVALID", "sinkcredential.credentialtype is not supported");
 }
