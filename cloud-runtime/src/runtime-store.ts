@@ -91,6 +91,7 @@ function pulsarStore({ config, store, ports }: Opening<"pulsar">): RuntimeStore 
   const opened = openPulsarStore({
     ...{ client, admin, region: config.region, clock, chance, logger },
     ...{ retention: retentionOf(config, metadata), directWindow: store.directWindow },
+    ...{ auditMs: store.auditMs, auditGraceMs: store.auditGraceMs },
     sessions: client.kind === "websocket" ? webSocketSessions : 1,
     // The doors answer 503 meanwhile, and say why: senders keep what they have.
     opensLater: true,
