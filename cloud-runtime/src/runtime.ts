@@ -14,9 +14,11 @@ import { Registry } from "prom-client";
 import { principalOf } from "./api/access.ts";
 import { registerAgentRoutes } from "./api/agent-routes.ts";
 import { createApi } from "./api/api.ts";
+import { registerExplainRoutes } from "./api/explain-routes.ts";
 import { registerHealthRoutes } from "./api/health-routes.ts";
 import { registerLedgerRoutes } from "./api/ledger-routes.ts";
 import { RateBoard } from "./api/rate-board.ts";
+import { registerSandboxRoutes } from "./api/sandbox-routes.ts";
 import { registerStatusRoutes } from "./api/status-routes.ts";
 import { StreamRoute } from "./api/stream-route.ts";
 import { registerTopicRoutes } from "./api/topic-routes.ts";
@@ -153,6 +155,7 @@ export class Runtime implements Part {
     registerHealthRoutes(app, { notReady: () => this.#notReady() }, this.registry);
     registerTopicRoutes(app, { store, metadata, clock });
     registerTraceRoutes(app, { store, deliveries, metadata });
+    registerSandboxRoutes(app, { store, clock, maxEventBytes: limits.maxEventBytes });
     registerLedgerRoutes(app, { region, store, metadata, dispatcher: this.#dispatcher });
     this.#registerSubscriptions();
     registerAgentRoutes(app, {
@@ -182,6 +185,8 @@ export class Runtime implements Part {
       ...{ ...shared, allowPrivateSinks, allowSinkNetworks, node },
     });
     registerSubscriptionRoutes(this.#app, { service, principalOf });
+    const subscriptionFor = service.get.bind(service);
+    registerExplainRoutes(this.#app, { store, deliveries, subscriptionFor });
     const redrive = new Redrive({ dispatcher, deliveries, clock, logger });
     registerDeadLetterRoutes(this.#app, { deliveries, metadata, redrive, principalOf });
   }
