@@ -122,7 +122,8 @@ function metadataOptions({ autoCreateTopics, retention }: RuntimeConfig) {
 
 function fileMetadata(config: RuntimeConfig, clock: Clock): FileMetadata {
   const path = join(config.dataDir, "metadata.journal");
-  return new FileMetadata({ path, clock, ...metadataOptions(config) });
+  const { keyFile } = config.secrets;
+  return new FileMetadata({ path, clock, keyFile, ...metadataOptions(config) });
 }
 
 function retentionOf(config: RuntimeConfig, metadata: Metadata): RetentionOf {

@@ -86,6 +86,15 @@ export const runtimeConfigSchema = strictObject({
   limits: limits.prefault({}),
   retention: retention.prefault({}),
   store: storeConfigSchema.prefault({}),
+  secrets: strictObject({
+    keyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "Keys that the secrets of subscriptions are sealed with at rest, one a line, the last one seals. When left out, `secrets.key` in the data directory, made at the first start.",
+      ),
+  }).prefault({}),
   autoCreateTopics: z
     .boolean()
     .default(false)

@@ -4,6 +4,7 @@ import type { z } from "zod";
 import { faultsOf } from "../api/request-faults.ts";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Subscription } from "../metadata/metadata.ts";
+import { isSealed } from "../secret/seal.ts";
 import { mapSecrets } from "../secret/secret-fields.ts";
 import { secureContextOf } from "../target/client-identity.ts";
 import { signingSecretsOf, WebhookSigner } from "../target/webhook-signature.ts";
@@ -18,6 +19,7 @@ export function parseSubscription(body: unknown, kept?: Subscription): Subscript
   const result = subscriptionBody.safeParse(kept ? asWritten(body, kept) : body);
   if (!result.success) throw invalidBody(result.error);
   assertNoneRedacted(result.data);
+  assertNoneSealed(result.data);
   // Compiled once here, so that what cannot be evaluated is refused before it is kept.
   new SubscriptionFilter(result.data);
   new WebhookSigner(signingSecretsOf(result.data.delivery));
@@ -78,6 +80,15 @@ function assertNoneRedacted(body: SubscriptionBody): void {
     "SUBSCRIPTION_INVALID",
     `${field}: must be given again; a secret is kept only in its own field, and while the sink's host stays the same`,
   );
+}
+
+/** What comes back from a subscription whose key is missing, or was made to look like it. */
+function assertNoneSealed(body: SubscriptionBody): void {
+  mapSecrets(body, (text, path) => {
+    if (!isSealed(text)) return text;
+    const why = `${path}: cannot be opened without its key; give the secret again`;
+    throw new MeshError("SUBSCRIPTION_INVALID", why);
+  });
 }
 
 function assertOneAuthorization({ protocolsettings, sinkcredential }: SubscriptionBody): void {

@@ -6,6 +6,7 @@ import { statusOf, type SubscriptionStatus } from "../delivery/subscription-stat
 import { admitTopicFor } from "../ingress/topic-admission.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import { subscriptionUnknown } from "../metadata/metadata-state.ts";
+import { hasSealedSecret, released } from "../secret/sealed-subscription.ts";
 import type { EventStore } from "../store/event-store.ts";
 import { AddressGuard, type AddressRules } from "../target/address-guard.ts";
 import { assertReachable } from "./assert-reachable.ts";
@@ -83,7 +84,8 @@ export class SubscriptionService {
     if (wanted.id !== undefined && wanted.id !== id)
       throw new MeshError("SUBSCRIPTION_INVALID", "id: cannot be changed");
     await this.#assertAllowed(principal, wanted);
-    const { state, stateReason, createdMs, revision, continues } = kept;
+    // New secrets have come for those that could not be opened.
+    const { state, stateReason, createdMs, revision, continues } = released(kept);
     const spec = specOf(wanted);
     const changed: Subscription = {
       ...spec,
@@ -112,6 +114,10 @@ export class SubscriptionService {
   ): Promise<Subscription> {
     const kept = this.#managed(principal, id);
     if (kept.state === state) return kept;
+    if (state === "active" && hasSealedSecret(kept))
+      throw new MeshError("SUBSCRIPTION_INVALID", kept.stateReason ?? "A secret cannot be opened", {
+        hint: "Bring the key back and start again, or PUT the subscription with its secrets.",
+      });
     return this.#put({ ...kept, state, stateReason: undefined, revision: kept.revision + 1 });
   }
 

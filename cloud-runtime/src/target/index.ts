@@ -1,6 +1,8 @@
 import type { Subscription } from "../metadata/metadata.ts";
+import { hasSealedSecret } from "../secret/sealed-subscription.ts";
 import { AccessTokens } from "./access-tokens.ts";
 import { HttpTarget, type HttpTargetOptions } from "./http-target.ts";
+import { SealedTarget } from "./sealed-target.ts";
 import type { Target, TargetFactory } from "./target.ts";
 
 type Protocol = Subscription["protocol"];
@@ -14,5 +16,8 @@ const targets: Readonly<
 
 export function createTargetFactory(options: HttpTargetOptions): TargetFactory {
   const shared = { tokens: new AccessTokens(options), ...options };
-  return (subscription) => targets[subscription.protocol](subscription, shared);
+  return (subscription) =>
+    hasSealedSecret(subscription)
+      ? new SealedTarget(subscription.stateReason ?? "a secret cannot be opened")
+      : targets[subscription.protocol](subscription, shared);
 }
