@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
+import { cesqlEvalBench } from "./cesql-eval.ts";
 import { edgeDrainBench } from "./edge-drain.ts";
 import { edgeHttpBatchBench } from "./edge-http-batch.ts";
 import { edgeMemoryBench } from "./edge-memory.ts";
@@ -17,6 +18,7 @@ import { wireBench } from "./wire.ts";
 
 const benches: readonly Bench[] = [
   wireBench,
+  cesqlEvalBench,
   edgeMqttBench,
   edgeHttpBatchBench,
   edgeDrainBench,

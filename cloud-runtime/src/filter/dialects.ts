@@ -1,4 +1,5 @@
 import { attributeClaim } from "./attribute-claim.ts";
+import { compileSql } from "./cesql/compile-sql.ts";
 import { allOf, anyOf } from "./combine.ts";
 import type { CompileNested, Dialect, Filter } from "./filter.ts";
 import { invalidFilter } from "./invalid-filter.ts";
@@ -43,6 +44,7 @@ export const dialects: Readonly<Record<string, Dialect>> = {
     };
   },
   pattern: compilePattern,
+  sql: compileSql,
 };
 
 /** Attributes are compared as their canonical text; a missing one fails the claim. */
