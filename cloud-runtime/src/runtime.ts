@@ -26,6 +26,8 @@ import { registerTraceRoutes } from "./api/trace-routes.ts";
 import { readKeySet, readTls } from "./config/key-files.ts";
 import { messageLimits } from "./config/message-limits.ts";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
+import { registerConsentRoute } from "./consent/consent-route.ts";
+import { SinkConsent } from "./consent/sink-consent.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { Redrive } from "./delivery/redrive.ts";
 import { AgentIngress } from "./ingress/agent-ingress.ts";
@@ -138,6 +140,7 @@ export class Runtime implements Part {
       metadata,
       ...this.store.followers,
       this.#dispatcher,
+      this.#createSinkConsent(),
       rates,
       this.#httpServer,
       this.#mqttDoor,
@@ -187,6 +190,7 @@ export class Runtime implements Part {
     registerSubscriptionRoutes(this.#app, { service, principalOf });
     const subscriptionFor = service.get.bind(service);
     registerExplainRoutes(this.#app, { store, deliveries, subscriptionFor });
+    registerConsentRoute(this.#app, { metadata, clock });
     const redrive = new Redrive({ dispatcher, deliveries, clock, logger });
     registerDeadLetterRoutes(this.#app, { deliveries, metadata, redrive, principalOf });
   }
@@ -215,8 +219,17 @@ export class Runtime implements Part {
       createTarget: createTargetFactory({
         ...{ clock, chance, allowPrivateSinks, allowSinkNetworks },
         keepRefreshToken: refreshTokenKeeper(this.store.metadata),
+        origin: webhookOriginOf(this.#config),
       }),
       registry: this.registry,
+    });
+  }
+
+  #createSinkConsent(): SinkConsent {
+    const { allowPrivateSinks, allowSinkNetworks, webhooks } = this.#config;
+    return new SinkConsent({
+      ...{ ...this.#ports, metadata: this.store.metadata, allowPrivateSinks, allowSinkNetworks },
+      caller: { origin: webhookOriginOf(this.#config), callbackUrl: webhooks.callbackUrl },
     });
   }
 
@@ -283,6 +296,10 @@ export class Runtime implements Part {
       limits: mqttLimitsFor(structuredBytes, mqttPacketBytes),
     });
   }
+}
+
+function webhookOriginOf({ region, webhooks }: RuntimeConfig): string {
+  return webhooks.origin ?? `${region}.fleetmesh`;
 }
 
 /** The files that the configuration names are read now. Throws CONFIG_UNREADABLE or CONFIG_INVALID. */

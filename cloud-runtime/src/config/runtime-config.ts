@@ -95,6 +95,19 @@ export const runtimeConfigSchema = strictObject({
         "Keys that the secrets of subscriptions are sealed with at rest, one a line, the last one seals. When left out, `secrets.key` in the data directory, made at the first start.",
       ),
   }).prefault({}),
+  webhooks: strictObject({
+    origin: z
+      .string()
+      .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, "must be a DNS name")
+      .optional()
+      .describe("WebHook-Request-Origin of the validation handshake. Default `REGION.fleetmesh`."),
+    callbackUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        "Where sinks reach this runtime's HTTP port, so that they can consent later; without it they cannot.",
+      ),
+  }).prefault({}),
   autoCreateTopics: z
     .boolean()
     .default(false)

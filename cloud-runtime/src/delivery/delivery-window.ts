@@ -1,11 +1,12 @@
 import type { Chance, Clock, Timer } from "@fleetmesh/core";
-import type { DeliverySpec } from "../metadata/metadata.ts";
+import type { Consent, DeliverySpec } from "../metadata/metadata.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { TargetGate } from "./target-gate.ts";
 
 export interface WindowOptions {
   readonly delivery: DeliverySpec;
+  readonly consent?: Consent | undefined;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly gate: TargetGate;
@@ -22,11 +23,11 @@ export class DeliveryWindow {
   #timer: Timer | undefined;
 
   constructor(options: WindowOptions) {
-    const { delivery, clock, chance } = options;
+    const { clock, chance } = options;
     this.#options = options;
     this.breaker = new CircuitBreaker(clock, chance);
-    if (delivery.ratePerSecond !== undefined)
-      this.#rate = new RateLimit(clock, delivery.ratePerSecond);
+    const perSecond = ratePerSecondOf(options);
+    if (perSecond !== undefined) this.#rate = new RateLimit(clock, perSecond);
   }
 
   get inFlight(): number {
@@ -69,4 +70,12 @@ export class DeliveryWindow {
       this.#options.onOpen();
     });
   }
+}
+
+/** The lower of what is wanted and what the sink consented to; never more in a minute than that, the burst included. */
+function ratePerSecondOf({ delivery, consent }: WindowOptions): number | undefined {
+  const perMinute = consent?.ratePerMinute;
+  if (perMinute === undefined) return delivery.ratePerSecond;
+  const allowed = perMinute / (perMinute > 600 ? 60.1 : 60);
+  return Math.min(delivery.ratePerSecond ?? Infinity, allowed);
 }

@@ -38,7 +38,7 @@ export interface RunnerOptions {
   readonly onRetired: (reason: string) => void;
 }
 
-export type RunnerState = "active" | "paused" | "disabled" | "stopping";
+export type RunnerState = "active" | "paused" | "disabled" | "pending" | "stopping";
 
 type Failure = Extract<DeliveryOutcome, { kind: "failed" | "refused" }>;
 

@@ -49,6 +49,7 @@ export interface Subscription {
   readonly source?: string | undefined;
   readonly types?: readonly string[] | undefined;
   readonly filters: readonly FilterSpec[];
+  /** What matching events become before they are sent. */
   readonly sink: string;
   readonly protocol: "HTTP";
   readonly protocolsettings: Readonly<Record<string, unknown>>;
@@ -64,8 +65,9 @@ export interface Subscription {
   /** By topic, what its group had been given when it came here from another region. */
   readonly continues?: Readonly<Record<string, GroupPlace>> | undefined;
   readonly consent?: Consent | undefined;
-  readonly state: "active" | "paused" | "disabled";
-  /** Why it is disabled, e.g. the target answered 410. */
+  /** `pending`: it was asked to validate its sink, and the sink has not consented yet. */
+  readonly state: "active" | "paused" | "disabled" | "pending";
+  /** Why it is disabled or pending, e.g. the target answered 410. */
   readonly stateReason?: string | undefined;
   readonly revision: number;
   readonly createdMs: number;

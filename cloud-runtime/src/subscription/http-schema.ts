@@ -17,6 +17,10 @@ const pem = z.string().min(1).max(65_536);
 export const httpSettings = strictObject({
   headers: z.record(freeHeaderName, visibleText.max(8_192)).optional(),
   method: z.enum(["POST", "PUT"]).optional(),
+  /** The sink is asked for its consent first (CloudEvents webhook spec, 4), and for so many pushes a minute. */
+  validation: strictObject({
+    ratePerMinute: z.int().min(1).max(60_000_000).optional(),
+  }).optional(),
   /** A certificate by which the sink knows us, and authorities that it is trusted by beside the well-known ones. */
   tls: strictObject({
     certificate: pem.optional(),

@@ -12,7 +12,7 @@ import { subscriptionBody, type SubscriptionBody } from "./subscription-schema.t
 
 export const redacted = "[redacted]";
 /** Shown on reading and set by the mesh alone. */
-const readOnlyFields = new Set(["state", "stateReason", "revision", "createdMs"]);
+const readOnlyFields = new Set(["state", "stateReason", "revision", "createdMs", "consent"]);
 
 /** Checks a body as far as can be told without the network. Throws SUBSCRIPTION_INVALID naming every wrong field. */
 export function parseSubscription(body: unknown, kept?: Subscription): SubscriptionBody {
@@ -31,7 +31,9 @@ export function parseSubscription(body: unknown, kept?: Subscription): Subscript
 /** A subscription as the API shows it: secrets are write-only. */
 export function toAnswer(subscription: Subscription): Record<string, unknown> {
   const hidden = mapSecrets(subscription, hide);
-  return { ...hidden, starts: undefined, continues: undefined };
+  const { consent } = subscription;
+  const shown = consent && { ...consent, sink: undefined, key: undefined };
+  return { ...hidden, consent: shown, starts: undefined, continues: undefined };
 }
 
 /** Of several signing secrets each is told apart, so that one can be put before those that were read. */

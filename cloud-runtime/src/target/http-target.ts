@@ -13,6 +13,8 @@ import type { Delivery, Target } from "./target.ts";
 import { Ticks } from "./ticks.ts";
 
 export interface HttpTargetOptions extends AccessTokensOptions {
+  /** Who we say we are to sinks that were asked for their consent. */
+  readonly origin?: string | undefined;
   /** Shared by all targets; one of its own when left out. */
   readonly tokens?: AccessTokens;
 }

@@ -12,6 +12,14 @@ const keptBytesMax = 64 * 1024;
 const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const headerValue = /^[\t\x20-\x7e]*$/;
 
+export interface PushWriterPorts {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** `write` is given one with each push. */
+  readonly hasAuthorization?: boolean;
+  readonly origin?: string | undefined;
+}
+
 interface Written {
   readonly bytes: Buffer;
   readonly end: number;
@@ -33,15 +41,12 @@ export class PushWriter {
   #timestampSeconds = 0;
   #timestamp = "";
 
-  constructor(
-    subscription: Subscription,
-    ports: { readonly clock: Clock; readonly chance: Chance; readonly hasAuthorization?: boolean },
-  ) {
+  constructor(subscription: Subscription, ports: PushWriterPorts) {
     const secrets = signingSecretsOf(subscription.delivery);
     this.#clock = ports.clock;
     this.#trace = new TraceParent(ports.chance);
     this.#signer = secrets.length === 0 ? undefined : new WebhookSigner(secrets);
-    this.#fixed = fixedHead(subscription);
+    this.#fixed = fixedHead(subscription, ports.origin);
     const signatureChars = secrets.length * signatureCharsMax;
     const authorizationChars = ports.hasAuthorization === true ? authorizationCharsMax : 0;
     this.#bodyAt = this.#fixed.length + variableCharsMax + signatureChars + authorizationChars;
@@ -95,12 +100,15 @@ export class PushWriter {
   }
 }
 
-function fixedHead(subscription: Subscription): string {
+function fixedHead(subscription: Subscription, origin: string | undefined): string {
   const url = new URL(subscription.sink);
   const method = subscription.protocolsettings["method"] === "PUT" ? "PUT" : "POST";
   let head = `${method} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
   head += "connection: keep-alive\r\n";
   head += "content-type: application/cloudevents+json; charset=utf-8\r\n";
+  // With each push to a sink that was asked (CloudEvents webhook spec, 4.1).
+  if (origin !== undefined && "validation" in subscription.protocolsettings)
+    head += headerLine("webhook-request-origin", origin);
   const custom = Object.entries(subscription.protocolsettings["headers"] ?? {});
   for (const [name, value] of custom) head += headerLine(name, String(value));
   const credential = subscription.sinkcredential;
