@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { MeshError } from "@fleetmesh/core";
 import { describe, expect, it } from "vitest";
 import { compileFilter } from "../src/filter/compile-filter.ts";
@@ -278,6 +279,23 @@ describe("a pattern that cannot be compiled", () => {
     } catch (error) {
       expect(MeshError.is(error, "SUBSCRIPTION_INVALID")).toBe(true);
     }
+  });
+});
+
+describe("the guide's example", () => {
+  const guide = readFileSync(new URL("../../docs/guide/filters.md", import.meta.url), "utf8");
+  const [, example = ""] = /## `pattern`\n\n```json\n(.*?)```/s.exec(guide) ?? [];
+
+  it("takes what it says it takes", () => {
+    const filter = compileFilter(JSON.parse(example));
+    const of = (speed: number, more: object = {}): boolean => {
+      const body = { speed, location: { city: "Ningbo" }, ...more };
+      const type = "com.example.vehicle.speed";
+      return filter.matches(sampleEvent({ id: "1", type, data: JSON.stringify(body) }));
+    };
+    expect([of(121), of(120), of(251), of(121, { driver: "x" })]).toEqual([
+      ...[true, false, false, false],
+    ]);
   });
 });
 

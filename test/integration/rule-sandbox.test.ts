@@ -187,6 +187,23 @@ describe("GET /v1/subscriptions/{id}/explain", () => {
     ]);
   });
 
+  it("counts what a filter could not be evaluated on, and the status says why", async () => {
+    await harness.publish(topic, eventText("text1", { datacontenttype: "text/plain", data: "x" }));
+    const status = async (): Promise<unknown> =>
+      (await harness.request("/v1/subscriptions/fast/status")).json();
+    await expect
+      .poll(status)
+      .toMatchObject({
+        filterErrors: 1,
+        lastFilterError: "the event's data is not JSON",
+        filtered: 2,
+      });
+    expect(await explain("event=text1")).toMatchObject([
+      200,
+      { events: [{ outcome: "filtered", rule: { failed: { isFault: true } } }] },
+    ]);
+  });
+
   it("goes by today's rule where the rule has changed since", async () => {
     const { port } = sink.address() as AddressInfo;
     const changed = { topic, sink: `http://127.0.0.1:${port}/`, types: ["another"] };

@@ -37,6 +37,7 @@ export interface Conditions {
 export class SubscriptionFilter {
   readonly #clauses: readonly Clause[];
   #errorCount = 0;
+  #lastError: string | undefined;
 
   constructor(source: FilterSource) {
     this.#clauses = [...constraintClauses(source), ...filterClauses(source.filters)];
@@ -47,14 +48,20 @@ export class SubscriptionFilter {
     return this.#errorCount;
   }
 
+  /** What went wrong last. */
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
   /** The view is of this event and shared by all who are asked about it. */
   matches(event: MeshEvent, json: JsonView = new JsonView(event)): boolean {
     try {
       json.renew();
       for (const { filter } of this.#clauses) if (!filter.matches(event, json)) return false;
       return true;
-    } catch {
+    } catch (error) {
       this.#errorCount += 1;
+      this.#lastError = textOf(error);
       return false;
     }
   }
@@ -68,8 +75,7 @@ export class SubscriptionFilter {
         const mismatch = filter.mismatch?.(event, json) ?? { reason: "the expression is not true" };
         return { path, clause, ...mismatch };
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        return { path, clause, reason, isFault: true };
+        return { path, clause, reason: textOf(error), isFault: true };
       }
     }
     return undefined;
@@ -84,6 +90,10 @@ export class SubscriptionFilter {
       data: filters.flatMap(({ data }) => data ?? []),
     };
   }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function constraintClauses({ source, types }: FilterSource): Clause[] {
