@@ -1,7 +1,6 @@
 export * from "./store/event-store.ts";
 export * from "./store/delivery-store.ts";
 export * from "./store/memory-store.ts";
-export * from "./store/pulsar-store.ts";
 export * from "./store/sqlite-store.ts";
 export * from "./config/runtime-config.ts";
 export * from "./ingress/agent-connection.ts";

@@ -48,6 +48,12 @@ export interface RuntimePorts {
   readonly logger: Logger;
 }
 
+/** Given, as opening a store may take a module that is loaded for it. */
+interface RuntimeParts extends RuntimePorts {
+  readonly store: RuntimeStore;
+  readonly registry: Registry;
+}
+
 /**
  * One region: doors → store → subscriptions, and the reading and management API, all in this process.
  * Guarantees: starts the store before anything that uses it and the doors last; stops the doors first, so that what was
@@ -69,12 +75,11 @@ export class Runtime implements Part {
   readonly #parts: Assembly;
   #isReady = false;
 
-  constructor(config: RuntimeConfig, ports: RuntimePorts) {
+  constructor(config: RuntimeConfig, { store, registry, ...ports }: RuntimeParts) {
     this.name = `runtime ${config.region}`;
     this.#config = config;
     this.#ports = ports;
-    const registry = new Registry();
-    this.store = openRuntimeStore(config, { ...ports, registry });
+    this.store = store;
     this.metrics = createRuntimeMetrics({
       registry,
       region: config.region,
@@ -303,6 +308,8 @@ function webhookOriginOf({ region, webhooks }: RuntimeConfig): string {
 }
 
 /** The files that the configuration names are read now. Throws CONFIG_UNREADABLE or CONFIG_INVALID. */
-export function createRuntime(config: RuntimeConfig, ports: RuntimePorts): Runtime {
-  return new Runtime(config, ports);
+export async function createRuntime(config: RuntimeConfig, ports: RuntimePorts): Promise<Runtime> {
+  const registry = new Registry();
+  const store = await openRuntimeStore(config, { ...ports, registry });
+  return new Runtime(config, { ...ports, registry, store });
 }
