@@ -188,6 +188,16 @@ describe("data that cannot be looked at", () => {
   });
 });
 
+describe("a filter that would take very long", () => {
+  it("ends over a long attribute too", () => {
+    const wildcard = Array.from({ length: 900 }, (_, at) => `*${"ab".repeat(20)}${at}*`);
+    const of = sampleEvent({ id: "1", subject: "ab".repeat(100_000) });
+    const filter = new SubscriptionFilter({ filters: [{ pattern: { subject: [{ wildcard }] } }] });
+    expect(filter.matches(of)).toBe(false);
+    expect(filter.failedClause(of)?.reason).toMatch(/more than 200000/);
+  });
+});
+
 describe("wildcards", () => {
   it.each<[string, string, boolean]>([
     ["*", "", true],

@@ -6,6 +6,8 @@ export interface AttributeClaim {
   readonly attribute: string;
   /** Judges the attribute's canonical text; undefined where the event does not have it. */
   readonly holds: (text: string | undefined) => boolean;
+  /** How many steps that takes, where it is more than a comparison. */
+  readonly stepsFor?: ((text: string) => number) | undefined;
   /** For people. */
   readonly wanted: string;
   /** What the index may rely on. */
@@ -15,11 +17,14 @@ export interface AttributeClaim {
 
 /** A filter that looks at one attribute, as canonical text: 7 and "7" are the same, whichever way the event came. */
 export function attributeClaim(claim: AttributeClaim): Filter {
-  const { attribute, holds, wanted, exact, prefix } = claim;
+  const { attribute, holds, stepsFor, wanted, exact, prefix } = claim;
   return {
-    matches: (event) => {
+    matches: (event, json) => {
       const value = attributeOf(event, attribute);
-      return holds(value === undefined ? undefined : String(value));
+      if (value === undefined) return holds(undefined);
+      const text = String(value);
+      if (stepsFor !== undefined) json?.spend(stepsFor(text));
+      return holds(text);
     },
     mismatch: (event) => {
       const value = attributeOf(event, attribute);

@@ -48,6 +48,7 @@ function compileAttribute(name: string, value: unknown, place: PatternPlace): Fi
   return attributeClaim({
     attribute: name,
     holds: (text) => (text === undefined ? list.takesNothing : list.takes(text)),
+    stepsFor: (text) => list.stepsFor(text),
     wanted: list.text,
     exact: list.only?.map(String),
     prefix: list.only ? undefined : list.heads,

@@ -12,6 +12,8 @@ export interface ValueTest {
   readonly holds: (value: Scalar) => boolean;
   /** A text for which it holds begins with one of these; undefined when nothing of the kind is known. */
   readonly heads?: readonly string[] | undefined;
+  /** How many comparisons it may take. */
+  readonly weight: number;
 }
 
 type Operator = (operand: unknown, place: PatternPlace) => ValueTest;
@@ -22,25 +24,25 @@ const comparing: Readonly<Record<string, Operator>> = {
   suffix: affix("endsWith"),
   "equals-ignore-case": (operand, place) => {
     const wanted = new Set(textsOf(operand, place).map((text) => text.toLowerCase()));
-    return onText((text) => wanted.has(text.toLowerCase()));
+    return onText(1, (text) => wanted.has(text.toLowerCase()));
   },
   wildcard: (operand, place) => {
     const wildcards = textsOf(operand, place).map((text) => compileWildcard(text, place.path));
     const heads = wildcards.map(({ head }) => head);
     return {
-      ...onText((text) => wildcards.some(({ matches }) => matches(text))),
+      ...onText(wildcards.length, (text) => wildcards.some(({ matches }) => matches(text))),
       heads: heads.includes("") ? undefined : heads,
     };
   },
   cidr: (operand, place) => {
     const blocks = textsOf(operand, place).map((text) => compileCidr(text, place.path));
-    return onText((text) => blocks.some((contains) => contains(text)));
+    return onText(blocks.length, (text) => blocks.some((contains) => contains(text)));
   },
   numeric: (operand, place) => {
     const isWithin = compileNumericRange(operand, place.path);
     if (!place.isAttribute)
-      return { holds: (value) => typeof value === "number" && isWithin(value) };
-    return onText((text) => numberGrammar.test(text) && isWithin(Number(text)));
+      return { holds: (value) => typeof value === "number" && isWithin(value), weight: 1 };
+    return onText(1, (text) => numberGrammar.test(text) && isWithin(Number(text)));
   },
 };
 
@@ -87,7 +89,7 @@ function anythingBut(operand: unknown, place: PatternPlace): ValueTest {
     const [name, inner] = operatorEntry(operand, place);
     if (!Object.hasOwn(comparing, name)) throw unknownOperator(name, place, Object.keys(comparing));
     const test = compileOperator(name, inner, place);
-    return { holds: (value) => !test.holds(value) };
+    return { holds: (value) => !test.holds(value), weight: test.weight };
   }
   const listed: readonly unknown[] = Array.isArray(operand) ? operand : [operand];
   if (listed.length === 0) throw invalidFilter(place.path, "must have at least one value");
@@ -97,7 +99,7 @@ function anythingBut(operand: unknown, place: PatternPlace): ValueTest {
       return scalarOf(value, Array.isArray(operand) ? place.under(`[${index}]`) : place);
     }),
   );
-  return { holds: (value) => !refused.has(value) };
+  return { holds: (value) => !refused.has(value), weight: 1 };
 }
 
 function affix(method: "startsWith" | "endsWith"): Operator {
@@ -106,10 +108,13 @@ function affix(method: "startsWith" | "endsWith"): Operator {
       const [name, inner] = operatorEntry(operand, place);
       if (name !== "equals-ignore-case") throw unknownOperator(name, place, ["equals-ignore-case"]);
       const affixes = textsOf(inner, place.under(`.${name}`)).map((text) => text.toLowerCase());
-      return onText((text) => affixes.some((one) => text.toLowerCase()[method](one)));
+      return onText(affixes.length, (text) => {
+        const lower = text.toLowerCase();
+        return affixes.some((one) => lower[method](one));
+      });
     }
     const affixes = textsOf(operand, place);
-    const test = onText((text) => affixes.some((one) => text[method](one)));
+    const test = onText(affixes.length, (text) => affixes.some((one) => text[method](one)));
     return method === "startsWith" ? { ...test, heads: affixes } : test;
   };
 }
@@ -123,8 +128,8 @@ function textsOf(operand: unknown, place: PatternPlace): string[] {
   });
 }
 
-function onText(holds: (text: string) => boolean): ValueTest {
-  return { holds: (value) => typeof value === "string" && holds(value) };
+function onText(weight: number, holds: (text: string) => boolean): ValueTest {
+  return { holds: (value) => typeof value === "string" && holds(value), weight };
 }
 
 function unknownOperator(

@@ -17,6 +17,7 @@ export class ValueList {
   readonly #takesAnything: boolean;
   readonly #values: ReadonlySet<Scalar>;
   readonly #tests: readonly ValueTest[];
+  readonly #weight: number;
 
   /** Throws SUBSCRIPTION_INVALID naming the place. */
   constructor(spec: readonly unknown[], place: PatternPlace) {
@@ -40,6 +41,7 @@ export class ValueList {
     this.#takesAnything = presence.has(true);
     this.#values = values;
     this.#tests = tests;
+    this.#weight = tests.reduce((sum, { weight }) => sum + weight, 0);
   }
 
   /** The values of which one must be there; undefined when something else can meet the list. */
@@ -66,14 +68,19 @@ export class ValueList {
     return false;
   }
 
+  /** How many steps its operators may take over a value. */
+  stepsFor(value: Scalar): number {
+    const length = typeof value === "string" ? value.length : 0;
+    return this.#weight * (1 + Math.floor(length / stepLength));
+  }
+
   /** Of whatever is at a place in the data, undefined being nothing; of an array one element at any depth must do. */
   takesAt(value: unknown, json: JsonView): boolean {
     if (value === undefined) return this.takesNothing;
     if (this.#takesAnything) return true;
     if (Array.isArray(value)) return value.some((element) => this.takesAt(element, json));
     if (typeof value === "object" && value !== null) return false;
-    const length = typeof value === "string" ? value.length : 0;
-    json.spend(1 + this.#tests.length * (1 + Math.floor(length / stepLength)));
+    json.spend(1 + this.stepsFor(value as Scalar));
     return this.takes(value as Scalar);
   }
 }
