@@ -225,6 +225,7 @@ export class Runtime implements Part {
         ...{ clock, chance, allowPrivateSinks, allowSinkNetworks },
         keepRefreshToken: refreshTokenKeeper(this.store.metadata),
         origin: webhookOriginOf(this.#config),
+        connectionsPerHost: this.#config.limits.connectionsPerHost,
       }),
       registry: this.registry,
     });

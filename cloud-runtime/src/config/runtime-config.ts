@@ -65,6 +65,12 @@ const limits = strictObject({
     .default(2 * mebibyte)
     .describe("One message of an agent as it comes; at least what one event takes."),
   agentMessageUnpackedBytes: bytes.default(16 * mebibyte).describe("The same unpacked."),
+  connectionsPerHost: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(1_024)
+    .describe("To one host and port that is pushed to, shared out evenly among subscriptions."),
   streamClients: z.int().min(1).default(500),
 });
 

@@ -1,5 +1,6 @@
 import type { Chance, Clock, Timer } from "@fleetmesh/core";
 import type { Consent, DeliverySpec } from "../metadata/metadata.ts";
+import type { Target } from "../target/target.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { TargetGate } from "./target-gate.ts";
@@ -10,6 +11,7 @@ export interface WindowOptions {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly gate: TargetGate;
+  readonly target?: Pick<Target, "placesMax">;
   /** There may be a free place now. */
   readonly onOpen: () => void;
 }
@@ -36,7 +38,9 @@ export class DeliveryWindow {
 
   /** False when not now; when it is a matter of time, `onOpen` is called then. */
   mayStart(): boolean {
-    if (this.#inFlight >= this.breaker.limit(this.#options.delivery.windowMax)) {
+    const { delivery, target } = this.#options;
+    const placesMax = Math.min(delivery.windowMax, target?.placesMax ?? Infinity);
+    if (this.#inFlight >= this.breaker.limit(placesMax)) {
       if (this.breaker.waitMs > 0) this.#wakeIn(this.breaker.waitMs);
       return false;
     }
