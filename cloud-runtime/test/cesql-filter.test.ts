@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { functionNames } from "../src/filter/cesql/compile-call.ts";
 import { conditionsOf } from "../src/filter/cesql/conditions-of.ts";
 import { parseCesql } from "../src/filter/cesql/parse-cesql.ts";
 import { compileFilter } from "../src/filter/compile-filter.ts";
@@ -136,5 +138,24 @@ describe("what the index learns from an expression", () => {
     matcher.match(event, found as { id: number; filter: SubscriptionFilter }[]);
     expect(found.map(({ id }) => id)).toEqual([7]);
     expect(askedCount).toBe(1);
+  });
+});
+
+describe("the guide", () => {
+  const guide = readFileSync(new URL("../../docs/guide/filters.md", import.meta.url), "utf8");
+  const section = guide.slice(guide.indexOf("## `sql`"), guide.indexOf("## Many subscriptions"));
+
+  it("quotes expressions that are taken", () => {
+    const [spec = ""] = /^\{ "sql": .* \}$/m.exec(section) ?? [];
+    expect(compileFilter(JSON.parse(spec) as object).matches(event)).toBe(true);
+    const quoted = [...section.matchAll(/`([^`\n]*(?: = | != |EXISTS )'?[^`\n]*)`/g)];
+    const texts = quoted.map(([, text = ""]) => text.replaceAll("\\|", "|"));
+    expect(texts.length).toBeGreaterThan(6);
+    for (const text of texts.filter((one) => !one.startsWith("{")))
+      expect(() => compileFilter({ sql: text })).not.toThrow();
+  });
+
+  it("names every function", () => {
+    for (const name of functionNames) expect(section).toContain(`${name}(`);
   });
 });
