@@ -20,6 +20,7 @@ import { registerLedgerRoutes } from "./api/ledger-routes.ts";
 import { RateBoard } from "./api/rate-board.ts";
 import { registerSandboxRoutes } from "./api/sandbox-routes.ts";
 import { registerStatusRoutes } from "./api/status-routes.ts";
+import { registerTransformSandbox } from "./api/transform-sandbox.ts";
 import { StreamRoute } from "./api/stream-route.ts";
 import { registerTopicRoutes } from "./api/topic-routes.ts";
 import { registerTraceRoutes } from "./api/trace-routes.ts";
@@ -193,6 +194,12 @@ export class Runtime implements Part {
       ...{ ...shared, allowPrivateSinks, allowSinkNetworks, node },
     });
     registerSubscriptionRoutes(this.#app, { service, principalOf });
+    const { maxEventBytes } = this.#config.limits;
+    registerTransformSandbox(this.#app, {
+      transforms: dispatcher.transforms,
+      clock,
+      maxEventBytes,
+    });
     const subscriptionFor = service.get.bind(service);
     registerExplainRoutes(this.#app, { store, deliveries, subscriptionFor });
     registerConsentRoute(this.#app, { metadata, clock });
@@ -221,6 +228,7 @@ export class Runtime implements Part {
       store: this.store.events,
       deliveries: this.store.deliveries,
       metadata: this.store.metadata,
+      maxEventBytes: this.#config.limits.maxEventBytes,
       createTarget: createTargetFactory({
         ...{ clock, chance, allowPrivateSinks, allowSinkNetworks },
         keepRefreshToken: refreshTokenKeeper(this.store.metadata),

@@ -23,6 +23,7 @@ export class DeliveryWindow {
   readonly #rate: RateLimit | undefined;
   #inFlight = 0;
   #timer: Timer | undefined;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: WindowOptions) {
     const { clock, chance } = options;
@@ -56,9 +57,19 @@ export class DeliveryWindow {
 
   ended(): void {
     this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  /** A place is used for loading a parked event, which costs no send. */
+  /** Resolves when nothing is in flight, or at the deadline. */
+  idle(deadline: AbortSignal): Promise<void> {
+    if (this.#inFlight === 0 || deadline.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      deadline.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** A place is used for loading a parked event or for a transform, which cost no send. */
   occupy(): void {
     this.#inFlight += 1;
   }

@@ -1,5 +1,6 @@
 import type { Part } from "@fleetmesh/core";
 import type { GroupPlace } from "../store/shared/group-place.ts";
+import type { TransformSpec } from "../transform/transform.ts";
 
 export interface TopicSpec {
   readonly name: string;
@@ -50,6 +51,7 @@ export interface Subscription {
   readonly types?: readonly string[] | undefined;
   readonly filters: readonly FilterSpec[];
   /** What matching events become before they are sent. */
+  readonly transform?: TransformSpec | undefined;
   readonly sink: string;
   readonly protocol: "HTTP";
   readonly protocolsettings: Readonly<Record<string, unknown>>;

@@ -4,6 +4,7 @@ export interface SecretHolder {
   readonly sinkcredential?: object | undefined;
   readonly protocolsettings?: { readonly headers?: unknown; readonly tls?: unknown } | undefined;
   readonly consent?: object | undefined;
+  readonly transform?: unknown;
 }
 
 /** What stands in the place of a secret: `path` names it, e.g. `delivery.signing.secret`. */
@@ -31,7 +32,7 @@ const openCredentialFields = new Set([
  * the scrubbing of texts all go through it, so that a new kind of secret cannot be forgotten by one of them.
  */
 export function mapSecrets<Holder extends SecretHolder>(of: Holder, change: SecretChange): Holder {
-  const { delivery, sinkcredential, protocolsettings, consent } = of;
+  const { delivery, sinkcredential, protocolsettings, consent, transform } = of;
   const copy: Holder = { ...of };
   if (delivery?.signing) {
     const signing = mapTexts(delivery.signing, "delivery.signing", () => change);
@@ -47,7 +48,20 @@ export function mapSecrets<Holder extends SecretHolder>(of: Holder, change: Secr
     const pick = (name: string) => (name === "key" ? change : undefined);
     Object.assign(copy, { consent: mapTexts(consent, "consent", pick) });
   }
+  if (transform) Object.assign(copy, { transform: mapTransform(transform, "transform", change) });
   return copy;
+}
+
+/** The salt by which a projection hashes: of one step, or of each of a chain. */
+function mapTransform(of: unknown, path: string, change: SecretChange): unknown {
+  if (Array.isArray(of))
+    return of.map((step: unknown, at) => mapTransform(step, `${path}.${at}`, change));
+  if (!isObject(of) || !("project" in of) || !isObject(of.project)) return of;
+  const { project } = of;
+  if (!("hash" in project) || !isObject(project.hash)) return of;
+  const pick = (name: string) => (name === "salt" ? change : undefined);
+  const hash = mapTexts(project.hash, `${path}.project.hash`, pick);
+  return { ...of, project: { ...project, hash } };
 }
 
 /** All secrets of a subscription. */

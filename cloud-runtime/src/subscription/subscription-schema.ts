@@ -30,6 +30,10 @@ const delivery = strictObject({
   whenBlocked: z.enum(["pause", "dead-letter"]).optional(),
 });
 
+const transformStep = z.record(z.string(), z.unknown());
+/** One step or a chain; the steps themselves are checked where they are compiled. */
+export const transformBody = z.union([transformStep, z.array(transformStep).min(1).max(10)]);
+
 /** The body of POST and PUT /v1/subscriptions, with all defaults. */
 export const subscriptionBody = strictObject({
   id: z
@@ -43,6 +47,7 @@ export const subscriptionBody = strictObject({
   source: z.string().min(1).max(2_000).optional(),
   types: z.array(z.string().min(1).max(2_000)).min(1).max(1_000).optional(),
   filters: z.array(z.record(z.string(), z.unknown())).max(100).default([]),
+  transform: transformBody.optional(),
   sink: z
     .string()
     .max(4_000)

@@ -160,10 +160,11 @@ export class SubscriptionService {
   }
 
   async #assertAllowed(principal: Principal, wanted: SubscriptionBody): Promise<void> {
-    const { topic, replicated } = wanted;
+    const { topic, replicated, transform } = wanted;
     if (replicated) assertTellsGroups(this.#options.store, "replicated");
     if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
     await assertReachable(wanted, this.#options, this.#guard);
+    if (transform) await this.#options.dispatcher.transforms.check(transform);
     if (isTopic(topic)) await admitTopicFor(this.#options.metadata, principal, topic);
   }
 }
@@ -172,7 +173,7 @@ type Spec = Omit<Subscription, "id" | "state" | "revision" | "createdMs">;
 
 /** What of a body is kept: `start` is used once, and a credential has only fields with a value. */
 function specOf(body: SubscriptionBody): Spec {
-  const { topic, consumergroup, source, types, filters, sink } = body;
+  const { topic, consumergroup, source, types, filters, transform, sink } = body;
   const { protocol, protocolsettings, sinkcredential, delivery, replicated } = body;
   const credential = sinkcredential && {
     sinkcredential: Object.fromEntries(
@@ -186,6 +187,7 @@ function specOf(body: SubscriptionBody): Spec {
     ...sent,
     ...(source !== undefined && { source }),
     ...(types && { types }),
+    ...(transform && { transform }),
     ...(replicated && { replicated }),
     ...credential,
   };

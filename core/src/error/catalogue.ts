@@ -70,6 +70,7 @@ export const catalogue = {
   SINK_FORBIDDEN: final("MESH-6004", 400, ["The sink's address is not allowed", "Use a public address, or allow private ones in the runtime's configuration."]),
   DELIVERY_FAILED: passing("MESH-6005", 502, ["The target did not take the event", "Look at the status or the error given; the mesh tries again by the delivery policy."]),
   DELIVERY_REFUSED: final("MESH-6006", 502, ["The target refused the event for good", "Correct the target, then redrive the dead letter."]),
+  TRANSFORM_FAILED: final("MESH-6020", 422, ["The transform failed on the event", "Try the rule on the event with POST /v1/sandbox/transform, correct it, then redrive the dead letter."]),
   LINK_UNAVAILABLE: passing("MESH-7001", 503, ["The other region cannot be reached", "Nothing is lost: replication goes on when it answers."]),
   LINK_BEHIND: passing("MESH-7002", 409, ["The receiver's cursor is elsewhere", "Nothing to do: the link reads the cursor and goes on there."]),
   PULSAR_UNAVAILABLE: passing("MESH-7003", 503, ["The Pulsar cluster cannot take or give messages now", "Nothing is lost: senders keep what was not acknowledged. Check the brokers and their disks."]),
