@@ -6,7 +6,7 @@ import { compileOperator, operatorEntry, scalarOf, type ValueTest } from "./oper
 import { isPlainObject, type PatternPlace } from "./pattern-place.ts";
 
 /** A step for every so many characters that a test may have to look at. */
-const stepLength = 256;
+const stepLength = 64;
 
 /** The list at a leaf of a pattern: one of its values or operators must hold. */
 export class ValueList {

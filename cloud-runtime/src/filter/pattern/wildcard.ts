@@ -62,27 +62,28 @@ function searchOf(piece: string): Search {
 }
 
 function knuthMorrisPratt(piece: string): Search {
-  const fallbacks = new Int32Array(piece.length);
-  for (let at = 1, matched = 0; at < piece.length; at += 1) {
-    matched = advance(piece, fallbacks, { matched, next: piece.charCodeAt(at) });
-    fallbacks[at] = matched;
-  }
+  const codes = Uint16Array.from({ length: piece.length }, (_, at) => piece.charCodeAt(at));
+  const fallbacks = fallbacksOf(codes);
   return (text, from) => {
-    for (let at = from, matched = 0; at < text.length; at += 1) {
-      matched = advance(piece, fallbacks, { matched, next: text.charCodeAt(at) });
-      if (matched === piece.length) return at + 1;
+    let matched = 0;
+    for (let at = from; at < text.length; at += 1) {
+      const code = text.charCodeAt(at);
+      while (matched > 0 && codes[matched] !== code) matched = fallbacks[matched - 1] as number;
+      if (codes[matched] === code) matched += 1;
+      if (matched === codes.length) return at + 1;
     }
     return -1;
   };
 }
 
-/** How many characters of the piece match up to here, after one more. */
-function advance(
-  piece: string,
-  fallbacks: Int32Array,
-  { matched, next }: { matched: number; next: number },
-): number {
-  let length = matched;
-  while (length > 0 && piece.charCodeAt(length) !== next) length = fallbacks[length - 1] ?? 0;
-  return piece.charCodeAt(length) === next ? length + 1 : 0;
+/** For each place in the piece, how long a beginning of it ends there too. */
+function fallbacksOf(codes: Uint16Array): Int32Array {
+  const fallbacks = new Int32Array(codes.length);
+  let matched = 0;
+  for (let at = 1; at < codes.length; at += 1) {
+    while (matched > 0 && codes[matched] !== codes[at]) matched = fallbacks[matched - 1] as number;
+    if (codes[matched] === codes[at]) matched += 1;
+    fallbacks[at] = matched;
+  }
+  return fallbacks;
 }
