@@ -11,6 +11,7 @@ import { endToEndBench } from "./end-to-end.ts";
 import { geoLatencyBench } from "./geo-latency.ts";
 import { pulsarDeliverBench } from "./pulsar-deliver.ts";
 import { pulsarIngestBench } from "./pulsar-ingest.ts";
+import { pushSignedBench } from "./push-signed.ts";
 import { pushSingleBench } from "./push-single.ts";
 import { rulesMatchBench } from "./rules-match.ts";
 import { runtimeIngestBench } from "./runtime-ingest.ts";
@@ -25,6 +26,7 @@ const benches: readonly Bench[] = [
   edgeMemoryBench,
   runtimeIngestBench,
   pushSingleBench,
+  pushSignedBench,
   endToEndBench,
   pulsarIngestBench,
   pulsarDeliverBench,
