@@ -50,12 +50,28 @@ const { pattern: anyPattern } = fc.letrec<{ pattern: object; data: object }>((ti
     fc.array(tie("pattern"), { minLength: 1, maxLength: 3 }).map(($or) => ({ $or })),
   ),
 }));
+const comparison = fc.oneof(
+  fc.tuple(attribute, value).map(([name, text]) => `${name} = '${text}'`),
+  fc.tuple(attribute, value).map(([name, text]) => `'${text}' = ${name}`),
+  fc.tuple(attribute, value).map(([name, text]) => `${name} != '${text}'`),
+  fc.tuple(attribute, value).map(([name, text]) => `${name} LIKE '${text}%'`),
+  fc.tuple(attribute, value).map(([name, text]) => `${name} LIKE '${text}'`),
+  fc
+    .tuple(attribute, value, value)
+    .map(([name, one, other]) => `${name} IN ('${one}', '${other}')`),
+  attribute.map((name) => `EXISTS ${name}`),
+  fc.constantFrom("level = 1", "level > 0", "level = TRUE", "TRUE", "1 / 0 = 0"),
+);
+const sql = fc
+  .tuple(comparison, fc.constantFrom("AND", "OR", "XOR"), comparison, fc.boolean())
+  .map(([one, operator, other, isNot]) => `${isNot ? "NOT " : ""}(${one}) ${operator} (${other})`);
 const { filter: anyFilter } = fc.letrec<{ filter: FilterSpec }>((tie) => ({
   filter: fc.oneof(
     { depthSize: "small" },
     pairs.map((exact) => ({ exact })),
     pairs.map((prefix) => ({ prefix })),
     pair.map((suffix) => ({ suffix })),
+    { weight: 2, arbitrary: sql.map((text) => ({ sql: text })) },
     { weight: 4, arbitrary: anyPattern.map((pattern) => ({ pattern })) },
     fc.array(tie("filter"), { minLength: 1, maxLength: 3 }).map((all) => ({ all })),
     {
