@@ -1,4 +1,4 @@
-import { attributeOf, type MeshEvent } from "@fleetmesh/core";
+import { attributeReader, isTextAttribute } from "./attribute-reader.ts";
 import { isInteger32 } from "./cast.ts";
 import { asBoolean, asInteger, asText } from "./coerce.ts";
 import { compileArithmetic, compileNegation, compileOrder } from "./compile-arithmetic.ts";
@@ -12,18 +12,6 @@ import type { Meter } from "./meter.ts";
 import { tooLong } from "./too-long.ts";
 import { Fault, type Code, type Run, type Value } from "./value.ts";
 
-/** Attributes that are text in every event. */
-export const textAttributes: ReadonlySet<string> = new Set([
-  "specversion",
-  "id",
-  "source",
-  "type",
-  "subject",
-  "time",
-  "datacontenttype",
-  "dataschema",
-]);
-
 /** Shorter attributes cost too little to be metered. */
 const longAttribute = 256;
 
@@ -36,7 +24,7 @@ export function compileExpression(expression: Expression, meter: Meter): Code {
     case "attribute":
       return attribute(expression, meter);
     case "exists":
-      return truth((event) => attributeOf(event, expression.name) !== undefined);
+      return truth(exists(expression.name));
     case "call":
       return compileCall(expression, { operands: expression.operands.map(compile), meter });
     case "not":
@@ -99,26 +87,30 @@ function attribute({ name, at }: Attribute, meter: Meter): Code {
   const missing = new Fault(false, { kind: "missingAttribute", at, what });
   const checked = (text: string): string | Fault =>
     text.length > longAttribute && !meter.spend(text.length) ? tooLong(false, at) : text;
-  if (textAttributes.has(name))
+  const read = attributeReader(name);
+  if (isTextAttribute(name))
     return {
       type: "text",
       run: (event) => {
-        const value = attributeOf(event, name);
+        const value = read(event);
         return typeof value === "string" ? checked(value) : missing;
       },
     };
-  return { type: "any", run: (event) => extensionOf(event, name, checked) ?? missing };
+  return {
+    type: "any",
+    run: (event) => {
+      const value = read(event);
+      if (typeof value === "string") return checked(value);
+      // No door lets another number in; what is none of CESQL's types is a text (3.2).
+      if (typeof value === "number" && !isInteger32(value)) return String(value);
+      return value ?? missing;
+    },
+  };
 }
 
-function extensionOf(
-  event: MeshEvent,
-  name: string,
-  checked: (text: string) => string | Fault,
-): Value | Fault | undefined {
-  const value = attributeOf(event, name);
-  if (typeof value === "string") return checked(value);
-  // No door lets another number in; what is none of CESQL's types is a text (3.2).
-  return typeof value === "number" && !isInteger32(value) ? String(value) : value;
+function exists(name: string): Run<boolean> {
+  const read = attributeReader(name);
+  return (event) => read(event) !== undefined;
 }
 
 function arithmetic({ operator, left, right, at }: Arithmetic, compile: Compile): Run<number> {

@@ -1,5 +1,5 @@
 import { toBoolean, toInteger, toText } from "./cast.ts";
-import { textAttributes } from "./compile-expression.ts";
+import { isTextAttribute } from "./attribute-reader.ts";
 import type { Comparison, Expression, Like, Membership } from "./expression.ts";
 import { LikePattern } from "./like-pattern.ts";
 import type { Value } from "./value.ts";
@@ -53,7 +53,7 @@ function equalityConditions({ operator, left, right }: Comparison): ExactConditi
     const isSure = typeof right.value === "string";
     return isSure ? [{ attribute: left.name, values: [toText(right.value)] }] : [];
   }
-  if (left.kind === "literal" && right.kind === "attribute" && textAttributes.has(right.name))
+  if (left.kind === "literal" && right.kind === "attribute" && isTextAttribute(right.name))
     return [{ attribute: right.name, values: [toText(left.value)] }];
   return [];
 }
@@ -73,7 +73,7 @@ function membershipConditions({ operand, elements, isNegated }: Membership): Exa
   const values: string[] = [];
   for (const element of elements) {
     if (element.kind !== "literal") return [];
-    if (!textAttributes.has(operand.name) && !isAlikeInEveryType(element.value)) return [];
+    if (!isTextAttribute(operand.name) && !isAlikeInEveryType(element.value)) return [];
     values.push(toText(element.value));
   }
   return [{ attribute: operand.name, values }];

@@ -213,7 +213,7 @@ class Parser {
     if (!isName || keywords.has(text.toUpperCase())) throw this.#unexpected(wanted);
     if (text.includes("_"))
       throw new CesqlSyntaxError("an attribute's name has letters and digits only", at);
-    return this.#take().text.toLowerCase();
+    return asKey(this.#take().text.toLowerCase());
   }
 
   #integer(digits: Token, sign: string): Expression {
@@ -294,6 +294,14 @@ class Parser {
     const what = `expected ${wanted}, found ${tokenName(found)}${hintFor(found)}`;
     return new CesqlSyntaxError(what, found.at);
   }
+}
+
+/**
+ * The same text, as V8 keeps names of properties. One that is cut out of a longer text and used to read a property has been
+ * seen, rarely, to read undefined instead (Node 20).
+ */
+function asKey(name: string): string {
+  return Object.keys({ [name]: true })[0] ?? name;
 }
 
 function hintFor({ kind, text }: Token): string {
