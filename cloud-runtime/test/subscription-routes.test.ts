@@ -205,6 +205,28 @@ describe("/v1/subscriptions", () => {
     expect(metadata.subscription("s1")?.sinkcredential?.["refreshtoken"]).toBe("r2");
   });
 
+  it("keeps a subscription off whose secret cannot be opened, until it is given anew", async () => {
+    const sinkcredential = { credentialtype: "ACCESSTOKEN", accesstoken: "open-sesame" };
+    await ask("POST", "subscriptions", { ...body, id: "s1", sinkcredential });
+    const kept = metadata.subscription("s1");
+    if (!kept) throw new Error("not kept");
+    const sealed = { ...sinkcredential, accesstoken: "$sealed$0123456789ab$AAAA" };
+    const locked = { state: "disabled", stateReason: "locked: the key 0123456789ab" } as const;
+    await metadata.putSubscription({ ...kept, ...locked, sinkcredential: sealed, revision: 2 });
+    const resumed = await ask("POST", "subscriptions/s1/resume");
+    expect(resumed).toMatchObject({ status: 400, body: { code: "MESH-6001" } });
+    expect(JSON.stringify(resumed.body)).toContain("0123456789ab");
+    const { body: shown } = await ask("GET", "subscriptions/s1");
+    expect(shown).toMatchObject({ ...locked, sinkcredential: { accesstoken: "[redacted]" } });
+    const back = { ...body, sinkcredential: shown["sinkcredential"] };
+    const refused = await ask("PUT", "subscriptions/s1", back);
+    expect(refused.status).toBe(400);
+    expect(JSON.stringify(refused.body)).toContain("give the secret again");
+    const again = await ask("PUT", "subscriptions/s1", { ...body, sinkcredential });
+    expect(again).toMatchObject({ status: 200, body: { state: "active" } });
+    expect(again.body).not.toHaveProperty("stateReason");
+  });
+
   it("lets a new signing secret be put before those that were read", async () => {
     const [fresh, old, older] = [40, 41, 42].map(
       (of) => `whsec_${Buffer.alloc(32, of).toString("base64")}`,

@@ -12,10 +12,8 @@ export class SecretScrubber {
 
   /** `more`: secrets that change, such as tokens. */
   constructor(subscription: Subscription, more: () => readonly string[] = () => []) {
-    const { sinkcredential } = subscription;
-    const pair = `${sinkcredential?.["identifier"] ?? ""}:${sinkcredential?.["secret"] ?? ""}`;
-    const basic = Buffer.from(pair).toString("base64");
-    this.#secrets = [...secretsOf(subscription).flatMap(formsOf), basic];
+    const secrets = secretsOf(subscription).flatMap(formsOf);
+    this.#secrets = [...secrets, ...basicOf(subscription.sinkcredential)];
     this.#more = more;
   }
 
@@ -29,6 +27,13 @@ export class SecretScrubber {
     for (const secret of secrets) clean = withoutTail(clean, secret);
     return clean;
   }
+}
+
+/** As it is sent for a name and a password. */
+function basicOf(credential: Subscription["sinkcredential"]): string[] {
+  if (credential?.["credentialtype"] !== "PLAIN") return [];
+  const pair = `${credential["identifier"] ?? ""}:${credential["secret"] ?? ""}`;
+  return [Buffer.from(pair).toString("base64")];
 }
 
 /** With its prefix and without, as it is and as JSON writes it, whole and word by word: `Bearer` is no secret, what follows is. */
