@@ -40,7 +40,8 @@ export class AccessTokens {
     if (!credential) return undefined;
     const known = this.#sources.get(id);
     const authorities = authoritiesOf(subscription);
-    const isSame = known?.authorities === authorities && known?.source.isFor(credential);
+    const isKept = known !== undefined && known.authorities === authorities;
+    const isSame = isKept && known.source.isFor(credential);
     const source = isSame ? known.source : this.#open(id, credential, authorities);
     // The one that was asked for longest ago comes first, and goes first.
     this.#sources.delete(id);
