@@ -15,6 +15,7 @@ import { pushSignedBench } from "./push-signed.ts";
 import { pushSingleBench } from "./push-single.ts";
 import { rulesMatchBench } from "./rules-match.ts";
 import { runtimeIngestBench } from "./runtime-ingest.ts";
+import { transformBench } from "./transform-rules.ts";
 import { wireBench } from "./wire.ts";
 
 const benches: readonly Bench[] = [
@@ -27,6 +28,7 @@ const benches: readonly Bench[] = [
   runtimeIngestBench,
   pushSingleBench,
   pushSignedBench,
+  transformBench,
   endToEndBench,
   pulsarIngestBench,
   pulsarDeliverBench,

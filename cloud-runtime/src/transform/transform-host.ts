@@ -37,6 +37,8 @@ export class TransformHost {
     return new Promise((settle) => {
       this.#settle = settle;
       const child = (this.#child ??= this.#spawn());
+      // What is under way keeps this process up, an idle helper does not.
+      child.channel?.ref();
       // A channel that is closed is told by the exit, too.
       child.send(request, () => undefined);
     });
@@ -49,6 +51,7 @@ export class TransformHost {
     this.#end({ kind: "crashed" });
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.ref();
     child.kill("SIGKILL");
     await gone;
   }
@@ -83,6 +86,7 @@ export class TransformHost {
   #end(outcome: HostOutcome): void {
     const settle = this.#settle;
     this.#settle = undefined;
+    this.#child?.channel?.unref();
     settle?.(outcome);
   }
 }
