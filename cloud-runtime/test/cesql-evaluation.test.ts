@@ -123,6 +123,7 @@ describe("an expression of CESQL", () => {
     ["1 IN (1, 'x')", [false, "cast"]],
     ["speed IN ('x', 120)", [false, "cast"]],
     ["speed IN (color, 120)", [false, "missingAttribute"]],
+    ["speed IN (type, 120)", [false, "cast"]],
     ["EXISTS color", [false]],
     ["EXISTS color AND color = 'red'", [false]],
     ["FALSE AND color", [false]],
