@@ -50,6 +50,7 @@ describe("LIKE", () => {
     ["x😀", "_%_", true],
     ["a😀b", "%_b", true],
     ["😀", "__", false],
+    ["a😀", "a%__", false],
     ["a%c", "a\\%c", true],
     ["abc", "a\\%c", false],
     ["a\\", "a\\", true],
@@ -78,6 +79,11 @@ describe("LIKE", () => {
       }),
       { numRuns: 3_000 },
     );
+  });
+
+  it("finds a literal whose beginning comes again right before it", () => {
+    expect(new LiteralSearch("aaaaaaab").endIn("aaaaaaaaab", 0)).toBe(10);
+    expect(new LiteralSearch("abababac").endIn("ababababac", 0)).toBe(10);
   });
 
   it("finds a literal where a plain search does, long and repetitive ones too", () => {
