@@ -10,7 +10,7 @@ export interface Ports {
 /** One kind of process: what configures it and what makes it. Loaded on first use: the edge never loads the cloud's drivers. */
 export interface ProcessFactory {
   readonly schema: z.ZodType;
-  readonly create: (config: never, ports: Ports) => Part;
+  readonly create: (config: never, ports: Ports) => Part | Promise<Part>;
 }
 
 export const processKinds = {

@@ -3,6 +3,7 @@ import { addCompletion } from "./command/completion.ts";
 import { addDeadLetter } from "./command/dead-letter.ts";
 import { addDev } from "./command/dev.ts";
 import { addDoctor } from "./command/doctor.ts";
+import { addExplain } from "./command/explain.ts";
 import { addLedger } from "./command/ledger.ts";
 import { addLint } from "./command/lint.ts";
 import { addPublish } from "./command/publish.ts";
@@ -45,6 +46,7 @@ export function createProgram(): Command {
     addSubscribe,
     addSubscription,
     addTrace,
+    addExplain,
     addDeadLetter,
     addLedger,
     addRegion,

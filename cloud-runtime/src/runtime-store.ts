@@ -1,20 +1,15 @@
 import { join } from "node:path";
 import { Assembly, type Chance, type Clock, type Logger, type Part } from "@fleetmesh/core";
-import { openPulsarAdmin, openPulsarClient } from "@fleetmesh/pulsar";
 import type { Registry } from "prom-client";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
 import { FileMetadata } from "./metadata/file-metadata.ts";
 import { MemoryMetadata } from "./metadata/memory-metadata.ts";
 import type { Metadata } from "./metadata/metadata.ts";
-import { TopicSync } from "./metadata/topic-sync.ts";
 import type { DeliveryStore } from "./store/delivery-store.ts";
 import type { EventStore } from "./store/event-store.ts";
 import { openMemoryStore } from "./store/memory-store.ts";
-import { openPulsarStore } from "./store/pulsar-store.ts";
-import { specPolicy } from "./store/pulsar/topic-policy.ts";
 import type { RetentionOf } from "./store/shared/retention.ts";
 import { openSqliteStore } from "./store/sqlite-store.ts";
-import { createPulsarMetrics } from "./telemetry/pulsar-metrics.ts";
 
 /** What a runtime keeps: events, what was delivered of them, topics and subscriptions. */
 export interface RuntimeStore {
@@ -36,7 +31,7 @@ export interface StorePorts {
   readonly registry: Registry;
 }
 
-type StoreConfig<Type> = Extract<RuntimeConfig["store"], { readonly type: Type }>;
+export type StoreConfig<Type> = Extract<RuntimeConfig["store"], { readonly type: Type }>;
 
 interface Opening<Type> {
   readonly config: RuntimeConfig;
@@ -44,12 +39,16 @@ interface Opening<Type> {
   readonly ports: StorePorts;
 }
 
-/** One such session alone is slow: its server handles one message after another. */
-const webSocketSessions = 4;
 const alwaysThere = { followers: [], absence: () => undefined };
 
-/** Throws CONFIG_INVALID or CONFIG_UNREADABLE. Nothing is connected or written before the parts start. */
-export function openRuntimeStore(config: RuntimeConfig, ports: StorePorts): RuntimeStore {
+/**
+ * Errors: CONFIG_INVALID, CONFIG_UNREADABLE. Nothing is connected or written before the parts start. What Pulsar takes is loaded
+ * where it is the store, only: it is a tenth of a process's memory.
+ */
+export async function openRuntimeStore(
+  config: RuntimeConfig,
+  ports: StorePorts,
+): Promise<RuntimeStore> {
   const { store } = config;
   switch (store.type) {
     case "memory":
@@ -83,35 +82,14 @@ function sqliteStore({ config, store, ports }: Opening<"sqlite">): RuntimeStore 
   return { ...opened, metadata, ...alwaysThere };
 }
 
-function pulsarStore({ config, store, ports }: Opening<"pulsar">): RuntimeStore {
-  const { clock, chance, logger, registry } = ports;
-  const metadata = fileMetadata(config, clock);
-  const client = openPulsarClient(store, ports);
-  const admin = openPulsarAdmin(store, ports);
-  const opened = openPulsarStore({
-    ...{ client, admin, region: config.region, clock, chance, logger },
-    ...{ retention: retentionOf(config, metadata), directWindow: store.directWindow },
-    sessions: client.kind === "websocket" ? webSocketSessions : 1,
-    // The doors answer 503 meanwhile, and say why: senders keep what they have.
-    opensLater: true,
-    eventBytesMax: config.limits.maxEventBytes,
+async function pulsarStore({ config, store, ports }: Opening<"pulsar">): Promise<RuntimeStore> {
+  const { openPulsarRuntimeStore } = await import("./pulsar-runtime-store.ts");
+  const metadata = fileMetadata(config, ports.clock);
+  const { region, limits } = config;
+  return openPulsarRuntimeStore(store, {
+    ...{ ...ports, region, metadata, retention: retentionOf(config, metadata) },
+    eventBytesMax: limits.maxEventBytes,
   });
-  const isOpen = (): boolean => opened.absence() === undefined;
-  const { topicDrift } = createPulsarMetrics(registry, { client: client.kind, isOpen });
-  const { tenant, namespace } = store;
-  logger.info({ client: client.kind, tenant, namespace }, "The store is in Pulsar.");
-  const sync = new TopicSync({
-    ...{ metadata, admin, clock, logger, policyOf: specPolicy },
-    onDrift: (topic, field) => topicDrift.labels(topic, field).inc(),
-  });
-  const connection: Part = {
-    name: "pulsar admin",
-    start: () => Promise.resolve(),
-    stop: () => admin.close(),
-  };
-  const part = new Assembly("pulsar-store", [connection, opened.part]);
-  const { events, deliveries, absence } = opened;
-  return { events, deliveries, metadata, part, followers: [sync], absence };
 }
 
 function metadataOptions({ autoCreateTopics, retention }: RuntimeConfig) {
@@ -121,7 +99,8 @@ function metadataOptions({ autoCreateTopics, retention }: RuntimeConfig) {
 
 function fileMetadata(config: RuntimeConfig, clock: Clock): FileMetadata {
   const path = join(config.dataDir, "metadata.journal");
-  return new FileMetadata({ path, clock, ...metadataOptions(config) });
+  const { keyFile } = config.secrets;
+  return new FileMetadata({ path, clock, keyFile, ...metadataOptions(config) });
 }
 
 function retentionOf(config: RuntimeConfig, metadata: Metadata): RetentionOf {

@@ -14,16 +14,21 @@ import { Registry } from "prom-client";
 import { principalOf } from "./api/access.ts";
 import { registerAgentRoutes } from "./api/agent-routes.ts";
 import { createApi } from "./api/api.ts";
+import { registerExplainRoutes } from "./api/explain-routes.ts";
 import { registerHealthRoutes } from "./api/health-routes.ts";
 import { registerLedgerRoutes } from "./api/ledger-routes.ts";
 import { RateBoard } from "./api/rate-board.ts";
+import { registerSandboxRoutes } from "./api/sandbox-routes.ts";
 import { registerStatusRoutes } from "./api/status-routes.ts";
+import { registerTransformSandbox } from "./api/transform-sandbox.ts";
 import { StreamRoute } from "./api/stream-route.ts";
 import { registerTopicRoutes } from "./api/topic-routes.ts";
 import { registerTraceRoutes } from "./api/trace-routes.ts";
 import { readKeySet, readTls } from "./config/key-files.ts";
 import { messageLimits } from "./config/message-limits.ts";
 import type { RuntimeConfig } from "./config/runtime-config.ts";
+import { registerConsentRoute } from "./consent/consent-route.ts";
+import { SinkConsent } from "./consent/sink-consent.ts";
 import { Dispatcher } from "./delivery/dispatcher.ts";
 import { subscriptionsBehind } from "./delivery/subscriptions-behind.ts";
 import { Redrive } from "./delivery/redrive.ts";
@@ -35,6 +40,7 @@ import { TopicRemoval } from "./metadata/topic-removal.ts";
 import { openRuntimeStore, type RuntimeStore } from "./runtime-store.ts";
 import type { TopicBounds } from "./store/event-store.ts";
 import { registerDeadLetterRoutes } from "./subscription/dead-letter-routes.ts";
+import { refreshTokenKeeper } from "./subscription/keep-refresh-token.ts";
 import { registerSubscriptionRoutes } from "./subscription/subscription-routes.ts";
 import { SubscriptionService } from "./subscription/subscription-service.ts";
 import { createTargetFactory } from "./target/index.ts";
@@ -46,6 +52,12 @@ export interface RuntimePorts {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly logger: Logger;
+}
+
+/** Given, as opening a store may take a module that is loaded for it. */
+interface RuntimeParts extends RuntimePorts {
+  readonly store: RuntimeStore;
+  readonly registry: Registry;
 }
 
 /**
@@ -69,12 +81,11 @@ export class Runtime implements Part {
   readonly #parts: Assembly;
   #isReady = false;
 
-  constructor(config: RuntimeConfig, ports: RuntimePorts) {
+  constructor(config: RuntimeConfig, { store, registry, ...ports }: RuntimeParts) {
     this.name = `runtime ${config.region}`;
     this.#config = config;
     this.#ports = ports;
-    const registry = new Registry();
-    this.store = openRuntimeStore(config, { ...ports, registry });
+    this.store = store;
     this.metrics = createRuntimeMetrics({
       registry,
       region: config.region,
@@ -141,6 +152,7 @@ export class Runtime implements Part {
       metadata,
       ...this.store.followers,
       this.#dispatcher,
+      this.#createSinkConsent(),
       rates,
       this.#httpServer,
       this.#mqttDoor,
@@ -174,6 +186,7 @@ export class Runtime implements Part {
     registerHealthRoutes(app, { notReady: () => this.#notReady() }, this.registry);
     registerTopicRoutes(app, { store, metadata, removal });
     registerTraceRoutes(app, { store, deliveries, metadata });
+    registerSandboxRoutes(app, { store, clock, maxEventBytes: limits.maxEventBytes });
     registerLedgerRoutes(app, { region, store, metadata, dispatcher: this.#dispatcher });
     this.#registerSubscriptions();
     registerAgentRoutes(app, {
@@ -203,6 +216,15 @@ export class Runtime implements Part {
       ...{ ...shared, allowPrivateSinks, allowSinkNetworks, node },
     });
     registerSubscriptionRoutes(this.#app, { service, principalOf });
+    const { maxEventBytes } = this.#config.limits;
+    registerTransformSandbox(this.#app, {
+      transforms: dispatcher.transforms,
+      clock,
+      maxEventBytes,
+    });
+    const subscriptionFor = service.get.bind(service);
+    registerExplainRoutes(this.#app, { store, deliveries, subscriptionFor });
+    registerConsentRoute(this.#app, { metadata, clock });
     const redrive = new Redrive({ dispatcher, deliveries, clock, logger });
     registerDeadLetterRoutes(this.#app, { deliveries, metadata, redrive, principalOf });
   }
@@ -228,8 +250,22 @@ export class Runtime implements Part {
       store: this.store.events,
       deliveries: this.store.deliveries,
       metadata: this.store.metadata,
-      createTarget: createTargetFactory({ clock, chance, allowPrivateSinks, allowSinkNetworks }),
+      maxEventBytes: this.#config.limits.maxEventBytes,
+      createTarget: createTargetFactory({
+        ...{ clock, chance, allowPrivateSinks, allowSinkNetworks },
+        keepRefreshToken: refreshTokenKeeper(this.store.metadata),
+        origin: webhookOriginOf(this.#config),
+        connectionsPerHost: this.#config.limits.connectionsPerHost,
+      }),
       registry: this.registry,
+    });
+  }
+
+  #createSinkConsent(): SinkConsent {
+    const { allowPrivateSinks, allowSinkNetworks, webhooks } = this.#config;
+    return new SinkConsent({
+      ...{ ...this.#ports, metadata: this.store.metadata, allowPrivateSinks, allowSinkNetworks },
+      caller: { origin: webhookOriginOf(this.#config), callbackUrl: webhooks.callbackUrl },
     });
   }
 
@@ -303,7 +339,13 @@ function toldOf(who: string, names: readonly string[]): string | undefined {
   return `${who} ${names.slice(0, namedMax).join(", ")} has not had all of it`;
 }
 
+function webhookOriginOf({ region, webhooks }: RuntimeConfig): string {
+  return webhooks.origin ?? `${region}.fleetmesh`;
+}
+
 /** The files that the configuration names are read now. Throws CONFIG_UNREADABLE or CONFIG_INVALID. */
-export function createRuntime(config: RuntimeConfig, ports: RuntimePorts): Runtime {
-  return new Runtime(config, ports);
+export async function createRuntime(config: RuntimeConfig, ports: RuntimePorts): Promise<Runtime> {
+  const registry = new Registry();
+  const store = await openRuntimeStore(config, { ...ports, registry });
+  return new Runtime(config, { ...ports, registry, store });
 }

@@ -32,6 +32,7 @@ describe("a runtime's store in its configuration", () => {
     expect(storeOf(yaml)).toEqual({
       ...{ type: "pulsar", serviceUrl: "pulsar://a:6650,b:6650", adminUrl: "http://a:8080" },
       ...{ tenant: "fleetmesh", namespace: "mesh", client: "auto", directWindow: 100_000 },
+      ...{ auditMs: 1_000, auditGraceMs: 5_000 },
     });
   });
 
@@ -50,5 +51,17 @@ describe("a runtime's store in its configuration", () => {
     expect(problemOf(`${pulsar}  token: a\n  tokenFile: b\n`)).toContain("not both");
     expect(problemOf(`${pulsar}  serviceUrl: http://a\n`)).toContain("pulsar://host:6650");
     expect(problemOf(`${pulsar}  tls:\n    keyFile: k\n`)).toContain("go together");
+  });
+
+  it("says how closely replication is watched, within bounds", () => {
+    const pulsar = "store:\n  type: pulsar\n  adminUrl: http://a\n";
+    const set = storeOf(`${pulsar}  auditMs: 250\n  auditGraceMs: 60000\n`);
+    expect(set).toMatchObject({ auditMs: 250, auditGraceMs: 60_000 });
+    for (const [name, values] of [
+      ["auditMs", [0, 99, 60_001, 1.5]],
+      ["auditGraceMs", [0, 99, 3_600_001]],
+    ] as const)
+      for (const value of values)
+        expect(problemOf(`${pulsar}  ${name}: ${value}\n`)).toContain(name);
   });
 });

@@ -15,6 +15,7 @@ import { Redrive } from "../src/delivery/redrive.ts";
 import { MemoryMetadata } from "../src/metadata/memory-metadata.ts";
 import { openMemoryStore } from "../src/store/memory-store.ts";
 import { registerDeadLetterRoutes } from "../src/subscription/dead-letter-routes.ts";
+import { refreshTokenKeeper } from "../src/subscription/keep-refresh-token.ts";
 import { registerSubscriptionRoutes } from "../src/subscription/subscription-routes.ts";
 import { SubscriptionService } from "../src/subscription/subscription-service.ts";
 import { MemoryTarget } from "../src/target/memory-target.ts";
@@ -39,6 +40,7 @@ function principal(subscribe: string, isOperator: boolean): Principal {
 describe("/v1/subscriptions", () => {
   let app: FastifyInstance;
   let refusals = 0;
+  let metadata: MemoryMetadata;
   let dispatcher: Dispatcher;
   let store: ReturnType<typeof openMemoryStore>;
   let who: Principal;
@@ -49,7 +51,7 @@ describe("/v1/subscriptions", () => {
     store = openMemoryStore({ region: "r", clock: systemClock });
     await store.events.start();
     await store.deliveries.start();
-    const metadata = new MemoryMetadata({ autoCreateTopics: true });
+    metadata = new MemoryMetadata({ autoCreateTopics: true });
     const [clock, chance] = [systemClock, seededChance(1)];
     const target = (): MemoryTarget =>
       new MemoryTarget(({ event }) => {
@@ -174,6 +176,75 @@ describe("/v1/subscriptions", () => {
     expect((await ask("PUT", "subscriptions/s1", back)).body["revision"]).toBe(3);
   });
 
+  it("does not show a kept client secret to another token endpoint", async () => {
+    const sinkcredential = {
+      ...{ credentialtype: "CLIENTCREDENTIALS", tokenendpoint: "https://127.0.0.1:9/token" },
+      ...{ clientid: "mesh", clientsecret: "hush-hush" },
+    };
+    await ask("POST", "subscriptions", { ...body, id: "s1", sinkcredential });
+    const shown = (await ask("GET", "subscriptions/s1")).body["sinkcredential"] as object;
+    expect(shown).toEqual({ ...sinkcredential, clientsecret: "[redacted]" });
+    const back = { ...body, sinkcredential: { ...shown, scope: "a" } };
+    expect((await ask("PUT", "subscriptions/s1", back)).status).toBe(200);
+    expect(metadata.subscription("s1")?.sinkcredential?.["clientsecret"]).toBe("hush-hush");
+    const elsewhere = { ...shown, tokenendpoint: "https://127.0.0.2:9/token" };
+    const refused = await ask("PUT", "subscriptions/s1", { ...body, sinkcredential: elsewhere });
+    expect(refused).toMatchObject({ status: 400 });
+    expect(JSON.stringify(refused.body)).toContain("clientsecret: must be given again");
+  });
+
+  it("keeps the successor of a refresh token, and not over one that was given meanwhile", async () => {
+    const endpoint = { refreshtokenendpoint: "https://127.0.0.1:9/t" };
+    const given = { credentialtype: "REFRESHTOKEN", refreshtoken: "r1", ...endpoint };
+    await ask("POST", "subscriptions", { ...body, id: "s1", sinkcredential: given });
+    const keep = refreshTokenKeeper(metadata);
+    await keep("s1", "r1", "r2");
+    expect(metadata.subscription("s1")?.sinkcredential?.["refreshtoken"]).toBe("r2");
+    await keep("s1", "r1", "r3");
+    await keep("gone", "r1", "r3");
+    expect(metadata.subscription("s1")?.sinkcredential?.["refreshtoken"]).toBe("r2");
+  });
+
+  it("keeps a subscription off whose secret cannot be opened, until it is given anew", async () => {
+    const sinkcredential = { credentialtype: "ACCESSTOKEN", accesstoken: "open-sesame" };
+    await ask("POST", "subscriptions", { ...body, id: "s1", sinkcredential });
+    const kept = metadata.subscription("s1");
+    if (!kept) throw new Error("not kept");
+    const sealed = { ...sinkcredential, accesstoken: "$sealed$0123456789ab$AAAA" };
+    const locked = { state: "disabled", stateReason: "locked: the key 0123456789ab" } as const;
+    await metadata.putSubscription({ ...kept, ...locked, sinkcredential: sealed, revision: 2 });
+    const resumed = await ask("POST", "subscriptions/s1/resume");
+    expect(resumed).toMatchObject({ status: 400, body: { code: "MESH-6001" } });
+    expect(JSON.stringify(resumed.body)).toContain("0123456789ab");
+    const { body: shown } = await ask("GET", "subscriptions/s1");
+    expect(shown).toMatchObject({ ...locked, sinkcredential: { accesstoken: "[redacted]" } });
+    const back = { ...body, sinkcredential: shown["sinkcredential"] };
+    const refused = await ask("PUT", "subscriptions/s1", back);
+    expect(refused.status).toBe(400);
+    expect(JSON.stringify(refused.body)).toContain("give the secret again");
+    const again = await ask("PUT", "subscriptions/s1", { ...body, sinkcredential });
+    expect(again).toMatchObject({ status: 200, body: { state: "active" } });
+    expect(again.body).not.toHaveProperty("stateReason");
+  });
+
+  it("lets a new signing secret be put before those that were read", async () => {
+    const [fresh, old, older] = [40, 41, 42].map(
+      (of) => `whsec_${Buffer.alloc(32, of).toString("base64")}`,
+    );
+    const signing = { secrets: [old, older] };
+    await ask("POST", "subscriptions", { ...body, id: "s1", delivery: { signing } });
+    const { delivery } = (await ask("GET", "subscriptions/s1")).body as {
+      delivery: { signing: { secrets: string[] } };
+    };
+    const [shownOld = ""] = delivery.signing.secrets;
+    expect(shownOld).toMatch(/^\[redacted [0-9a-f]{8}\]$/);
+    const put = (secrets: readonly unknown[]): Promise<{ status: number }> =>
+      ask("PUT", "subscriptions/s1", { ...body, delivery: { signing: { secrets } } });
+    expect((await put([fresh, shownOld])).status).toBe(200);
+    expect(metadata.subscription("s1")?.delivery.signing?.secrets).toEqual([fresh, old]);
+    expect((await put([fresh, "[redacted 00000000]"])).status).toBe(400);
+  });
+
   it.each<[string, object, RegExp]>([
     ["an unknown field", { filtres: [] }, /filtres.*did you mean \\"filters\\"/],
     ["a sink that is no URL", { sink: "not a url" }, /sink: must be an http or https URL/],
@@ -193,6 +264,41 @@ describe("/v1/subscriptions", () => {
       /printable ASCII/,
     ],
     ["a short secret", { delivery: { signing: { secret: "whsec_YQ==" } } }, /24 to 64/],
+    ["two kinds of secrets", { delivery: { signing: { secret, secrets: [secret] } } }, /either/],
+    ["signing with nothing", { delivery: { signing: {} } }, /either secret or secrets/],
+    [
+      "an API key in a header of the mesh",
+      { sinkcredential: { credentialtype: "APIKEY", headername: "Host", apikey: "k" } },
+      /only the mesh/,
+    ],
+    [
+      "an API key that splits",
+      { sinkcredential: { credentialtype: "APIKEY", headername: "x", apikey: "a\r\nb: c" } },
+      /printable ASCII/,
+    ],
+    [
+      "a name with a colon",
+      { sinkcredential: { credentialtype: "PLAIN", identifier: "a:b", secret: "x" } },
+      /no colon/,
+    ],
+    [
+      "two authorizations",
+      {
+        sinkcredential: { credentialtype: "ACCESSTOKEN", accesstoken: "t" },
+        protocolsettings: { headers: { Authorization: "Bearer u" } },
+      },
+      /is what sinkcredential sets/,
+    ],
+    [
+      "a certificate without its key",
+      { protocolsettings: { tls: { certificate: "x" } } },
+      /certificate and privatekey, or neither/,
+    ],
+    [
+      "a certificate that is none",
+      { protocolsettings: { tls: { certificate: "x", privatekey: "private-text" } } },
+      /must be PEM/,
+    ],
     ["a window of nothing", { delivery: { windowMax: 0 } }, /delivery\.windowMax/],
   ])("refuses %s", async (_, over, wanted) => {
     const answer = await ask("POST", "subscriptions", { ...body, ...over });
@@ -213,6 +319,24 @@ describe("/v1/subscriptions", () => {
       const answer = await ask("POST", "subscriptions", { ...body, sink });
       expect(answer).toMatchObject({ status: 400, body: { code: "MESH-6004" } });
     }
+  });
+
+  it("refuses private token endpoints, and credentials in clear text, unless they are allowed", async () => {
+    await app.close();
+    await dispatcher.stop(AbortSignal.abort());
+    await open(false);
+    const client = { credentialtype: "CLIENTCREDENTIALS", clientid: "a", clientsecret: "b" };
+    const post = (sink: string, tokenendpoint: string): ReturnType<typeof ask> =>
+      ask("POST", "subscriptions", { ...body, sink, sinkcredential: { ...client, tokenendpoint } });
+    expect(await post("https://1.1.1.1/", "https://169.254.169.254/t")).toMatchObject({
+      ...{ status: 400, body: { code: "MESH-6004" } },
+    });
+    for (const [sink, endpoint] of [
+      ["http://1.1.1.1/", "https://1.1.1.1/t"],
+      ["https://1.1.1.1/", "http://1.1.1.1/t"],
+    ] as const)
+      expect(JSON.stringify((await post(sink, endpoint)).body)).toContain("must be https");
+    expect((await post("https://1.1.1.1/", "https://1.1.1.1/t")).status).toBe(201);
   });
 
   it("answers 403 before it tells whether something exists", async () => {

@@ -3,22 +3,7 @@ import { describe, expect, it } from "vitest";
 import { parseRetryAfter } from "../src/target/retry-after.ts";
 import { Ticks } from "../src/target/ticks.ts";
 import { TraceParent } from "../src/target/trace-parent.ts";
-import { signingKey, webhookSignature } from "../src/target/webhook-signature.ts";
 import { sampleEvent } from "./subscription-samples.ts";
-
-describe("webhook signature", () => {
-  it("gives the Standard Webhooks test vector", () => {
-    const key = signingKey("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
-    const body = Buffer.from('{"test": 2432232314}');
-    const signed = { id: "msg_p5jXN8AQM9LWM0D4loKWxJek", timestampSeconds: 1614265330, body };
-    expect(webhookSignature(key, signed)).toBe("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
-  });
-
-  it.each(["whsec_", "whsec_c2hvcnQ=", "not base64 at all, but quite long enough!"])(
-    "refuses the secret %j",
-    (secret) => expect(() => signingKey(secret)).toThrow(/24 to 64 random bytes/),
-  );
-});
 
 describe("Retry-After", () => {
   const nowMs = Date.UTC(2026, 0, 1);

@@ -61,12 +61,12 @@ describe("the removal of topics", () => {
   });
 
   it("takes away what came meanwhile only when that was waited for, too", async () => {
-    const { remove } = store.events;
+    const remove = store.events.remove.bind(store.events);
     let isFirst = true;
     store.events.remove = async (...given) => {
       if (isFirst) await append("late");
       isFirst = false;
-      return remove.apply(store.events, given);
+      return remove(...given);
     };
     expect(await removal.remove(topic)).toMatch(/meanwhile/);
     waitsFor = "s1 has not had the late one";

@@ -5,8 +5,14 @@
 export * from "./error/mesh-error.ts";
 export * from "./event/agent-made-id.ts";
 export * from "./event/block.ts";
+export * from "./event/event.ts";
+export { EventDraft } from "./event/event-draft.ts";
+export { eventByteSize } from "./event/event-limits.ts";
+export { encodeStructured } from "./event/json-format.ts";
+export { isJsonType } from "./event/media-type.ts";
 export * from "./port/clock.ts";
 export * from "./thread/small-heap.ts";
+export * from "./thread/thread-entry.ts";
 export * from "./topic/event-class.ts";
 export type * from "./wire/message.ts";
 export * from "./wire/watermark.ts";

@@ -1,5 +1,6 @@
-import { MeshError } from "@fleetmesh/core";
+import { MeshError, type Clock } from "@fleetmesh/core";
 import { Agent, request, type Dispatcher } from "undici";
+import { tokenRefusal } from "./token-refusal.ts";
 
 export interface HttpAdminCallerOptions {
   /** http://host:8080 or https://host:8443; several with commas between, tried in turn. */
@@ -10,6 +11,7 @@ export interface HttpAdminCallerOptions {
   readonly ca?: string | undefined;
   /** For each call; 15 s when left out. */
   readonly callMsMax?: number | undefined;
+  readonly clock: Clock;
 }
 
 export interface AdminCall {
@@ -33,6 +35,10 @@ export interface AdminAnswer {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
+interface SentCall extends AdminCall {
+  readonly token: string | undefined;
+}
+
 const redirectsMax = 5;
 const answerBytesMax = 64 * 1024 * 1024;
 const deniedStatuses: readonly number[] = [401, 403];
@@ -54,8 +60,11 @@ export class HttpAdminCaller {
     });
   }
 
-  /** Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED; other statuses than 2xx only where the call knows them. */
-  async call(call: AdminCall): Promise<AdminAnswer> {
+  /**
+   * Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED, PULSAR_TOKEN_EXPIRED; other statuses than 2xx only where the call knows them.
+   */
+  async call(asked: AdminCall): Promise<AdminAnswer> {
+    const call = { ...asked, token: await this.#options.token?.() };
     const response = await this.#atAny(call);
     const { statusCode: status, headers } = response;
     const isHeadOnly = call.isHeadOnly === true && status < 300;
@@ -63,14 +72,14 @@ export class HttpAdminCaller {
     const answer = { status, headers, body: isHeadOnly ? undefined : await bodyOf(response) };
     const isKnown = answer.status < 300 || call.also?.includes(answer.status) === true;
     if (isKnown) return answer;
-    throw refusal(call, answer);
+    throw refusal(call, answer, this.#options.clock.wallMs());
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
 
-  async #atAny(call: AdminCall): Promise<Dispatcher.ResponseData> {
+  async #atAny(call: SentCall): Promise<Dispatcher.ResponseData> {
     const count = this.#origins.length;
     for (let tried = 1; ; tried += 1) {
       const origin = this.#origins[this.#first % count] ?? "";
@@ -83,7 +92,7 @@ export class HttpAdminCaller {
     }
   }
 
-  async #follow(call: AdminCall, url: string): Promise<Dispatcher.ResponseData> {
+  async #follow(call: SentCall, url: string): Promise<Dispatcher.ResponseData> {
     let place = url;
     for (let redirects = 0; ; redirects += 1) {
       const response = await this.#ask(call, place);
@@ -99,10 +108,10 @@ export class HttpAdminCaller {
     }
   }
 
-  async #ask({ method, body }: AdminCall, url: string): Promise<Dispatcher.ResponseData> {
-    const { token, callMsMax = 15_000 } = this.#options;
+  async #ask({ method, body, token }: SentCall, url: string): Promise<Dispatcher.ResponseData> {
+    const { callMsMax = 15_000 } = this.#options;
     const headers: Record<string, string> = { accept: "application/json, text/plain" };
-    if (token !== undefined) headers["authorization"] = `Bearer ${await token()}`;
+    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
     return request(url, {
       method,
@@ -135,15 +144,20 @@ async function bodyOf(response: Dispatcher.ResponseData): Promise<unknown> {
   }
 }
 
-function refusal(call: AdminCall, { status, body }: AdminAnswer): MeshError {
+function refusal(call: SentCall, { status, body }: AdminAnswer, atMs: number): MeshError {
   const name = `${call.method} ${call.path}`;
-  if (deniedStatuses.includes(status)) {
-    // To a superuser's calls it answers 401 also when it knows who asks: then with a reason, else with a page.
-    const isStranger = status === 401 && objectOf(body)["reason"] === undefined;
-    const reason = isStranger ? "the token is missing, wrong or expired" : `it needs ${call.needs}`;
-    const text = `Pulsar refused ${name} (${status}): ${reason}`;
-    return new MeshError("PULSAR_DENIED", text);
-  }
+  // To a superuser's calls it answers 401 also when it knows who asks: then with a reason, else with a page.
+  const isStranger = status === 401 && objectOf(body)["reason"] === undefined;
+  if (isStranger)
+    return tokenRefusal(
+      { asked: name, token: call.token, atMs, status },
+      "the token is missing, wrong or expired",
+    );
+  if (deniedStatuses.includes(status))
+    return new MeshError(
+      "PULSAR_DENIED",
+      `Pulsar refused ${name} (${status}): it needs ${call.needs}`,
+    );
   const text = `Pulsar answered ${name} with ${status}: ${reasonOf(body)}`;
   return new MeshError("PULSAR_UNAVAILABLE", text, { details: { pulsarStatus: status } });
 }

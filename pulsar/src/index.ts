@@ -11,4 +11,5 @@ export * from "./open-pulsar.ts";
 export type * from "./pulsar-admin.ts";
 export type * from "./pulsar-client.ts";
 export type * from "./replication-admin.ts";
+export { tokenSource } from "./token-source.ts";
 export * from "./websocket-pulsar-client.ts";

@@ -4,7 +4,7 @@ import type { BrokerTls } from "./binary/broker-socket.ts";
 import { BinaryPulsarClient } from "./binary-pulsar-client.ts";
 import { HttpPulsarAdmin } from "./http-pulsar-admin.ts";
 import type { PulsarClient } from "./pulsar-client.ts";
-import { readTokenFile } from "./token-file.ts";
+import { tokenSource } from "./token-source.ts";
 import { WebSocketPulsarClient } from "./websocket-pulsar-client.ts";
 
 /** Where a cluster is and who we are there, as a configuration says it. */
@@ -40,7 +40,7 @@ export function openPulsarClient(connection: PulsarConnection, ports: PulsarPort
   const place = {
     tenant,
     namespace,
-    token: tokenOf(connection, ports),
+    token: tokenSource(connection, ports.clock),
     tls: readTls(connection.tls),
   };
   if (client === "websocket" || (client === "auto" && serviceUrl === undefined))
@@ -58,7 +58,7 @@ export function openPulsarAdmin(
   { clock }: Pick<PulsarPorts, "clock">,
 ): HttpPulsarAdmin {
   const { adminUrl: url, tenant, namespace, tls } = connection;
-  const token = tokenOf(connection, { clock });
+  const token = tokenSource(connection, clock);
   return new HttpPulsarAdmin({ url, tenant, namespace, token, ca: readTls(tls)?.ca, clock });
 }
 
@@ -66,15 +66,6 @@ export function openPulsarAdmin(
 function socketUrlOf(adminUrl: string): string {
   const urls = adminUrl.split(",").map((url) => url.trim().replace(/^http/, "ws"));
   return urls.join(",");
-}
-
-function tokenOf(
-  { token, tokenFile }: PulsarConnection,
-  { clock }: Pick<PulsarPorts, "clock">,
-): (() => Promise<string>) | undefined {
-  if (token !== undefined) return () => Promise.resolve(token);
-  if (tokenFile === undefined) return undefined;
-  return () => readTokenFile(tokenFile, clock);
 }
 
 function readTls(files: PulsarTlsFiles | undefined): BrokerTls | undefined {

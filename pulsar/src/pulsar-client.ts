@@ -49,6 +49,7 @@ export interface ProducerOptions {
  *   them may be stored all the same, in their order; nobody knows, until the topic is read.
  *
  * Errors: PULSAR_UNAVAILABLE (broker away, slow, out of disk, topic fenced by its broker), PULSAR_DENIED (token, permission),
+ * PULSAR_TOKEN_EXPIRED (also one that is not valid yet),
  * PULSAR_FENCED (the name is another's), PULSAR_BUSY (window full; nothing was sent), EVENT_TOO_LARGE (beyond `messageBytesMax`;
  * nothing was sent, the producer lives on), STOPPING.
  */

@@ -1,11 +1,12 @@
 import { decodeMqtt, encodeStructured, eventLimitsDefault } from "@fleetmesh/core";
+import { createHmac } from "node:crypto";
 import { Pool } from "undici";
 import { telemetryEvents } from "./telemetry-events.ts";
 
 /**
  * The bare loop beside which a push is measured: the same HTTP client, so many connections, one structured event a request,
- * bodies and headers made beforehand, nothing else. Arguments: port, connections, requests. It says how many CPU
- * microseconds a request took, after a warm-up.
+ * bodies and headers made beforehand, nothing else; with a key each is signed. Arguments: port, connections, requests, the
+ * key in base64 if any. It says how many CPU microseconds a request took, after a warm-up.
  */
 const [port, connections, requestCount] = process.argv.slice(2).map(Number) as [
   number,
@@ -15,9 +16,12 @@ const [port, connections, requestCount] = process.argv.slice(2).map(Number) as [
 const bodies = telemetryEvents(1_000).map((bytes) =>
   Buffer.from(encodeStructured(decodeMqtt(bytes, eventLimitsDefault))),
 );
+const keyText = process.argv[5];
+const key = keyText === undefined ? undefined : Buffer.from(keyText, "base64");
+const [id, timestamp] = [`msg_${"0".repeat(32)}`, "1767225600"];
 const headers = [
   ...["content-type", "application/cloudevents+json; charset=utf-8"],
-  ...["webhook-id", `msg_${"0".repeat(32)}`, "webhook-timestamp", "1767225600"],
+  ...["webhook-id", id, "webhook-timestamp", timestamp],
   ...["traceparent", `00-${"1".repeat(32)}-${"2".repeat(16)}-00`],
 ];
 const pool = new Pool(`http://127.0.0.1:${port}`, {
@@ -25,6 +29,12 @@ const pool = new Pool(`http://127.0.0.1:${port}`, {
   headersTimeout: 0,
   bodyTimeout: 0,
 });
+
+function headersOf(body: Buffer): string[] {
+  if (key === undefined) return headers;
+  const mac = createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body);
+  return [...headers, "webhook-signature", `v1,${mac.digest("base64")}`];
+}
 
 class Request {
   readonly #done: (error?: Error) => void;
@@ -61,7 +71,8 @@ function push(count: number): Promise<void> {
     const send = (): void => {
       const body = bodies[sent % bodies.length] as Buffer;
       sent += 1;
-      pool.dispatch({ path: "/events", method: "POST", headers, body }, new Request(onDone));
+      const request = { path: "/events", method: "POST", headers: headersOf(body), body } as const;
+      pool.dispatch(request, new Request(onDone));
     };
     const onDone = (error?: Error): void => {
       ended += 1;

@@ -2,6 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { cpus, release } from "node:os";
 import { parseArgs } from "node:util";
 import type { Bench, Figure } from "./bench.ts";
+import { cesqlEvalBench } from "./cesql-eval.ts";
 import { edgeDrainBench } from "./edge-drain.ts";
 import { edgeHttpBatchBench } from "./edge-http-batch.ts";
 import { edgeMemoryBench } from "./edge-memory.ts";
@@ -10,22 +11,29 @@ import { endToEndBench } from "./end-to-end.ts";
 import { geoLatencyBench } from "./geo-latency.ts";
 import { pulsarDeliverBench } from "./pulsar-deliver.ts";
 import { pulsarIngestBench } from "./pulsar-ingest.ts";
+import { pushSignedBench } from "./push-signed.ts";
 import { pushSingleBench } from "./push-single.ts";
+import { rulesMatchBench } from "./rules-match.ts";
 import { runtimeIngestBench } from "./runtime-ingest.ts";
+import { transformBench } from "./transform-rules.ts";
 import { wireBench } from "./wire.ts";
 
 const benches: readonly Bench[] = [
   wireBench,
+  cesqlEvalBench,
   edgeMqttBench,
   edgeHttpBatchBench,
   edgeDrainBench,
   edgeMemoryBench,
   runtimeIngestBench,
   pushSingleBench,
+  pushSignedBench,
+  transformBench,
   endToEndBench,
   pulsarIngestBench,
   pulsarDeliverBench,
   geoLatencyBench,
+  rulesMatchBench,
 ];
 
 /** `--only NAME[,NAME]` runs some; `--json FILE` writes the figures there. A Markdown table goes to stdout. */

@@ -16,10 +16,18 @@ interface PushPlan {
   readonly eventCount: number;
   /** Each has a topic, an agent and a subscription of its own. */
   readonly run: number;
+  /** The pushes are signed with it. */
+  readonly secret?: string;
 }
 
 /** Stores the events first, and then lets a new subscription take them from the first on. */
-export async function pushRate({ region, sink, eventCount, run }: PushPlan): Promise<PushRate> {
+export async function pushRate({
+  region,
+  sink,
+  eventCount,
+  run,
+  secret,
+}: PushPlan): Promise<PushRate> {
   const topic = `push.run-${run}`;
   const backlog = new AgentBacklog({
     ...{ agentId: `pusher-${run}`, topic, seed: run },
@@ -33,7 +41,7 @@ export async function pushRate({ region, sink, eventCount, run }: PushPlan): Pro
   const cpuBefore = region.cpuMicros();
   const startedMs = performance.now();
   const id = `run-${run}`;
-  await region.subscribe({ id, topic, sink: sink.url, start: "earliest", windowMax });
+  await region.subscribe({ id, topic, sink: sink.url, start: "earliest", windowMax, secret });
   await reached;
   const seconds = (performance.now() - startedMs) / 1000;
   const cpuMicros = (region.cpuMicros() - cpuBefore) / eventCount;

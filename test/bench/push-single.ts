@@ -1,22 +1,11 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { bareLoop } from "./bare-loop.ts";
 import { figureOf, type Bench, type Figure } from "./bench.ts";
-import { pushRate, windowMax, type PushRate } from "./push-rate.ts";
+import { pushRate, type PushRate } from "./push-rate.ts";
 import { RegionProcess } from "./region-process.ts";
 import { SinkProcess } from "./sink-process.ts";
 
 const eventCount = 30_000;
 const runCount = 3;
-
-async function bareLoop(sink: SinkProcess): Promise<PushRate> {
-  const entry = fileURLToPath(new URL("bare-push-main.js", import.meta.url));
-  const numbers = [sink.port, windowMax, eventCount].map(String);
-  const child = fork(entry, numbers, { env: { ...process.env, NODE_OPTIONS: "" } });
-  const [rate] = (await once(child, "message")) as [PushRate];
-  if (child.exitCode === null) await once(child, "exit");
-  return rate;
-}
 
 /** What is stored, pushed to an HTTP sink one event a request, beside a bare loop of the same client in turns. */
 export const pushSingleBench: Bench = {
@@ -29,7 +18,7 @@ export const pushSingleBench: Bench = {
       // The first run warms up.
       await pushRate({ region, sink, eventCount, run: 1 });
       for (let run = 2; run < 2 + runCount; run += 1) {
-        bares.push(await bareLoop(sink));
+        bares.push(await bareLoop(sink, eventCount));
         pushes.push(await pushRate({ region, sink, eventCount, run }));
       }
     } finally {

@@ -19,6 +19,8 @@ export interface PushSubscription {
   readonly sink: string;
   readonly start: "latest" | "earliest";
   readonly windowMax: number;
+  /** Of Standard Webhooks; not signed without one. */
+  readonly secret?: string | undefined;
 }
 
 /** A region as it runs in a data centre: a process of its own with its store in a folder on the disk. */
@@ -67,8 +69,9 @@ export class RegionProcess {
     return cpuMicrosOf(this.#child?.pid ?? 0);
   }
 
-  async subscribe({ windowMax, ...subscription }: PushSubscription): Promise<void> {
-    const body = { ...subscription, protocol: "HTTP", delivery: { windowMax } };
+  async subscribe({ windowMax, secret, ...subscription }: PushSubscription): Promise<void> {
+    const signing = secret === undefined ? {} : { signing: { secret } };
+    const body = { ...subscription, protocol: "HTTP", delivery: { windowMax, ...signing } };
     await this.#call("POST", "/v1/subscriptions", body);
   }
 

@@ -5,14 +5,11 @@ import {
   MemoryPulsarClient,
   type LandingMessage,
 } from "@fleetmesh/pulsar";
-import {
-  openPulsarStore,
-  type PulsarStore,
-  type ReplicationAccount,
-} from "@fleetmesh/cloud-runtime";
+import type { ReplicationAccount } from "@fleetmesh/cloud-runtime";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { sampleEvent } from "./event-samples.ts";
 import { readAll } from "./event-store-probe.ts";
+import { openPulsarStore, type PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const topic = "vehicle.speed";
 const clusters = ["cn-east", "cn-west"];

@@ -6,7 +6,6 @@ import {
   systemChance,
   systemClock,
 } from "@fleetmesh/core";
-import { openPulsarStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
 import {
   BinaryPulsarClient,
   HttpPulsarAdmin,
@@ -20,6 +19,7 @@ import { freshNamespace } from "../servers/pulsar-namespace.ts";
 import type { PulsarAddress } from "../servers/pulsar-server.ts";
 import type { DeliveryStoreFixture } from "./delivery-store.contract.ts";
 import type { EventStoreFixture } from "./event-store-probe.ts";
+import { openPulsarStore, type PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const region = "cn-east";
 const directWindow = 100;

@@ -9,7 +9,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { agentEvents, sampleEntry, sampleEvent } from "./event-samples.ts";
 import { readAll } from "./event-store-probe.ts";
-import { openPulsarStore, type PulsarStore } from "@fleetmesh/cloud-runtime";
+import { openPulsarStore, type PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const topic = "vehicle.speed";
 const deadline = (): AbortSignal => AbortSignal.timeout(5_000);

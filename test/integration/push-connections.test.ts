@@ -1,6 +1,7 @@
 import { seededChance, SimulatedClock, systemClock, type Clock } from "@fleetmesh/core";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { HostConnections } from "../../cloud-runtime/src/target/host-connections.ts";
 import { HttpTarget } from "../../cloud-runtime/src/target/http-target.ts";
 import type { DeliveryOutcome } from "../../cloud-runtime/src/target/target.ts";
 import { sampleEvent, sampleSubscription } from "../../cloud-runtime/test/subscription-samples.ts";
@@ -46,8 +47,9 @@ class RawSink {
   }
 }
 
-function targetTo(url: string, clock: Clock = systemClock): HttpTarget {
-  const options = { clock, chance: seededChance(1), allowPrivateSinks: true };
+function targetTo(url: string, clock: Clock = systemClock, hosts?: HostConnections): HttpTarget {
+  const ports = { clock, chance: seededChance(1), allowPrivateSinks: true };
+  const options = { ...ports, ...(hosts && { hosts }) };
   const target = new HttpTarget(sampleSubscription({ sink: url }), options);
   closers.push(() => target.stop());
   return target;
@@ -147,6 +149,44 @@ describe("connections of the HTTP target", () => {
     await until(() => sink.sockets.length === 2);
     sink.sockets[1]?.write(ok);
     expect((await next).kind).toBe("taken");
+  });
+
+  it("are no more to a host than it may have, shared evenly by all who push there", async () => {
+    const held: Socket[] = [];
+    const sink = await new RawSink((socket) => held.push(socket)).start();
+    const hosts = new HostConnections(6);
+    const targets = [1, 2, 3].map(() => targetTo(sink.url, systemClock, hosts));
+    const [first, ...others] = targets as [HttpTarget, ...HttpTarget[]];
+    expect(first.placesMax).toBe(6);
+    const pushes = Array.from({ length: 20 }, (_, at) => push(first, { id: `${at}` }));
+    await until(() => held.length === 6);
+    for (const other of others) pushes.push(push(other), push(other), push(other));
+    expect(targets.map(({ placesMax }) => placesMax)).toEqual([2, 2, 2]);
+    await until(() => held.length === 11);
+    const isOver = Promise.all(pushes);
+    const answering = setInterval(() => {
+      for (const socket of held.splice(0)) socket.write(ok);
+    }, 1);
+    expect(new Set((await isOver).map(({ kind }) => kind))).toEqual(new Set(["taken"]));
+    clearInterval(answering);
+    await until(() => sink.sockets.filter(({ destroyed }) => !destroyed).length <= 6);
+    await Promise.all(others.map((other) => other.stop()));
+    expect(first.placesMax).toBe(6);
+  });
+
+  it("that a push waits for are waited for in its own time only, and not when it stops", async () => {
+    const sink = await new RawSink(() => undefined).start();
+    const clock = new SimulatedClock();
+    const target = targetTo(sink.url, clock, new HostConnections(1));
+    const pushes = [push(target, { timeoutMs: 60_000 }), push(target, { timeoutMs: 1_000 })];
+    await until(() => sink.requests.length === 1);
+    await clock.advance(1_200);
+    expect(await pushes[1]).toMatchObject({ kind: "failed", status: "timeout" });
+    pushes.push(push(target));
+    await target.stop();
+    expect(await pushes[0]).toEqual({ kind: "aborted" });
+    expect(await pushes[2]).toEqual({ kind: "aborted" });
+    expect(sink.sockets).toHaveLength(1);
   });
 
   it("give up an answer that never ends when its time is over, on the clock port", async () => {

@@ -85,7 +85,7 @@ export class RuntimeHarness {
     });
     const logger = createLogger({ part: this.region, level: "silent" });
     const ports = { clock: systemClock, chance: systemChance, logger };
-    this.#runtime = createRuntime(config, ports);
+    this.#runtime = await createRuntime(config, ports);
     await this.#runtime.start();
     this.#httpPort = this.#runtime.httpPort;
   }

@@ -37,7 +37,8 @@ export function testTopicRemoval(
       open.push({ close: () => sink.stop() });
       return sink;
     };
-    const send = (region: RuntimeHarness, method: string, to: string, body?: object) => {
+    const send = (region: RuntimeHarness, request: string, body?: object) => {
+      const [method = "", to = ""] = request.split(" ");
       const headers = { "content-type": "application/json" };
       const init = body === undefined ? {} : { headers, body: JSON.stringify(body) };
       return region.request(to, { method, ...init });
@@ -53,21 +54,21 @@ export function testTopicRemoval(
     it("refuses while a subscription names it, then takes all of it away, and a new one begins behind", async (context) => {
       const region = await runtime(context);
       const sink = await sinkThat(() => 200);
-      await send(region, "PUT", path);
-      await send(region, "POST", "/v1/subscriptions", subscription(topic, sink.url));
+      await send(region, `PUT ${path}`);
+      await send(region, "POST /v1/subscriptions", subscription(topic, sink.url));
       await region.publish(topic, eventText("e1"), eventText("e2"));
-      const refused = await json(send(region, "DELETE", path));
+      const refused = await json(send(region, `DELETE ${path}`));
       expect(refused).toMatchObject({ status: 409, code: "MESH-5013", subscriptions: ["s1"] });
       await until(() => sink.ids.length === 2);
-      await send(region, "DELETE", "/v1/subscriptions/s1");
+      await send(region, "DELETE /v1/subscriptions/s1");
       const before = await json<{ next: string }>(region.request(`${path}/events`));
 
-      expect((await send(region, "DELETE", path)).status).toBe(204);
-      expect((await send(region, "DELETE", path)).status).toBe(404);
+      expect((await send(region, `DELETE ${path}`)).status).toBe(204);
+      expect((await send(region, `DELETE ${path}`)).status).toBe(404);
       expect((await region.publish(topic, eventText("e3"))).status).toBe(404);
       expect(await region.ids(topic)).toEqual([]);
 
-      await send(region, "PUT", path);
+      await send(region, `PUT ${path}`);
       expect((await region.publish(topic, eventText("e4"))).status).toBe(200);
       expect(await region.ids(topic)).toEqual(["e4"]);
       const after = await json<{ events: { id: string }[] }>(
@@ -83,10 +84,10 @@ export function testTopicRemoval(
       const region = await runtime(context);
       let status = 503;
       const sink = await sinkThat(() => status);
-      await send(region, "PUT", path);
-      await send(region, "POST", "/v1/subscriptions", subscription("vehicle.>", sink.url));
+      await send(region, `PUT ${path}`);
+      await send(region, "POST /v1/subscriptions", subscription("vehicle.>", sink.url));
       await region.publish(topic, ...["e1", "e2", "e3"].map((id) => eventText(id)));
-      const begun = await send(region, "DELETE", path);
+      const begun = await send(region, `DELETE ${path}`);
       const waiting = {
         name: topic,
         removing: true,
@@ -98,7 +99,8 @@ export function testTopicRemoval(
       expect(late).toMatchObject({ status: 404, code: "MESH-5002" });
 
       status = 200;
-      const removed = async () => (await json<{ topics: [] }>(region.request("/v1/topics"))).topics;
+      const removed = async () =>
+        (await json<{ topics: object[] }>(region.request("/v1/topics"))).topics;
       await until(async () => (await removed()).length === 0);
       expect(new Set(sink.ids)).toEqual(new Set(["e1", "e2", "e3"]));
       expect(await books(region)).toMatchObject({
@@ -109,7 +111,7 @@ export function testTopicRemoval(
       await region.stop();
       await region.start();
       await until(async () => (await fetch(`${region.url}/readyz`)).ok);
-      await send(region, "PUT", path);
+      await send(region, `PUT ${path}`);
       await region.publish(topic, eventText("e5"));
       await until(() => sink.ids.includes("e5"));
       const { difference, subscriptions } = await books(region);
@@ -118,7 +120,7 @@ export function testTopicRemoval(
 
     it("is an operator's to do", async (context) => {
       const region = await runtime(context);
-      await send(region, "PUT", path);
+      await send(region, `PUT ${path}`);
       const all = { publish: [">"], subscribe: [">"] };
       expect((await region.request(path, { method: "DELETE" }, all)).status).toBe(403);
       expect(await json(region.request("/v1/topics"))).toMatchObject({ topics: [{ name: topic }] });

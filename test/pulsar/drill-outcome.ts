@@ -17,7 +17,9 @@ export interface RegionLedger {
 const waiting = { timeout: 120_000, interval: 250 };
 
 export async function ledgerOf(region: RuntimeHarness): Promise<RegionLedger> {
-  return (await (await region.request("/v1/ledger")).json()) as RegionLedger;
+  const ledger = (await (await region.request("/v1/ledger")).json()) as RegionLedger;
+  // The embedded store has no such accounts: its links are audited by the bridge.
+  return { ...{ replication: [] }, ...ledger };
 }
 
 /** Waits until the region has what they had acknowledged: that and nothing else, each event once, each key in order. */

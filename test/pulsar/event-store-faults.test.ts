@@ -1,12 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { MeshError } from "@fleetmesh/core";
-import type { EventStore, PulsarStore } from "@fleetmesh/cloud-runtime";
+import type { EventStore } from "@fleetmesh/cloud-runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import { agentEvents } from "../contract/event-samples.ts";
 import { readAll, topic } from "../contract/event-store-probe.ts";
 import { serverStores } from "../contract/pulsar-fixtures.ts";
 import { PulsarServer } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
+import type { PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const missing = sharedPulsarMissing();
 const epoch = "00000000000000aa";

@@ -1,7 +1,14 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { freshNamespace } from "../servers/pulsar-namespace.ts";
 import { PulsarPair } from "../servers/pulsar-pair.ts";
-import { adminCall, PulsarServer, type PulsarAddress } from "../servers/pulsar-server.ts";
+import {
+  adminCall,
+  PulsarServer,
+  type PulsarAddress,
+  type PulsarServerOptions,
+} from "../servers/pulsar-server.ts";
 import { readMessages, SocketProducer } from "../servers/pulsar-socket.ts";
 import { sharedPulsar, sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 
@@ -12,7 +19,7 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((each) => each.close()));
 });
 
-async function start(options: { hasAuth?: boolean } = {}): Promise<PulsarServer> {
+async function start(options: Partial<PulsarServerOptions> = {}): Promise<PulsarServer> {
   const server = await PulsarServer.start({ name: "cn-east", ...options });
   open.push(server);
   return server;
@@ -38,6 +45,21 @@ describe("the Pulsar that tests run against", () => {
     await send(room.server, `${room.namespace}/telemetry`, sent);
     await send(other.server, `${other.namespace}/telemetry`, ["another's"]);
     expect(await payloads(room.server, `${room.namespace}/telemetry`, 50)).toEqual(sent);
+  });
+
+  test("keeps its log within bounds, over restarts too, and what Java says apart from it", async (context) => {
+    if (missing !== undefined) context.skip(missing);
+    const logBytesMax = 8_000;
+    const server = await start({ logBytesMax });
+    await server.restart();
+    const names = (await readdir(server.dir)).filter((name) => /\.(log|out)/.test(name)).sort();
+    expect(names).toEqual(["pulsar.1.log", "pulsar.log", "pulsar.out"]);
+    for (const name of names) {
+      const { size } = await stat(join(server.dir, name));
+      // A line that is begun is written whole, with the trace of its exception.
+      expect(size, name).toBeLessThan(logBytesMax + 64 * 1024);
+    }
+    expect(await server.log()).toMatch(/INFO {2}/);
   });
 
   test("keeps what it acknowledged, its ports and its order over SIGKILL, and freezes", async (context) => {

@@ -1,10 +1,5 @@
 import { createLogger, systemChance, systemClock } from "@fleetmesh/core";
-import {
-  openPulsarStore,
-  type EventStore,
-  type PulsarStore,
-  type ReplicationAccount,
-} from "@fleetmesh/cloud-runtime";
+import type { EventStore, ReplicationAccount } from "@fleetmesh/cloud-runtime";
 import { HttpPulsarAdmin, HttpReplicationAdmin, type OutgoingMessage } from "@fleetmesh/pulsar";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { sampleEvent } from "../contract/event-samples.ts";
@@ -14,6 +9,7 @@ import type { PulsarAddress } from "../servers/pulsar-server.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 import { SuppressingClient } from "./suppressing-client.ts";
 import { topicEntries, truncateTopic } from "./truncated-topic.ts";
+import { openPulsarStore, type PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const topic = "vehicle.speed";
 const waiting = { timeout: 60_000, interval: 200 };

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { DeliverySink, until } from "../integration/delivery-sink.ts";
 import { eventText, RuntimeHarness } from "../integration/runtime-harness.ts";
 import { freshNamespace } from "../servers/pulsar-namespace.ts";
 import { adminCall, PulsarServer } from "../servers/pulsar-server.ts";
+import { signToken } from "../servers/pulsar-token.ts";
 import { sharedPulsarMissing } from "../servers/shared-pulsar.ts";
 import { cutSockets } from "./cut-sockets.ts";
 import { numbersByKey, startAgent, startPoster, type DrillPublisher } from "./drill-publisher.ts";
@@ -54,20 +56,24 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a runtime whose Pulsar tok
     await change(`namespaces/${namespace}/permissions/${role}`, ["produce", "consume"]);
     return namespace;
   };
-  const startRegion = async (client: (typeof clients)[number]): Promise<Region> => {
+  /** Nothing is in its file yet. */
+  const tokenStore = async (client: (typeof clients)[number]) => {
     const dir = await mkdtemp(join(tmpdir(), "fleetmesh-token-"));
     closing({ close: () => rm(dir, { recursive: true, force: true }) });
     const tokenFile = join(dir, "token");
-    const renew = async (lifeSeconds = 3_600): Promise<string> => {
-      const token = server.tokenFor({ role, lifeSeconds });
-      await writeFile(tokenFile, token);
-      return token;
-    };
     const { cluster, brokerUrl, webUrl, wsUrl } = server;
     const place = { server: { cluster, brokerUrl, webUrl, wsUrl }, namespace: await room() };
-    const store = pulsarStoreConfig(place, client);
+    return { ...pulsarStoreConfig(place, client), tokenFile };
+  };
+  const startRegion = async (client: (typeof clients)[number]): Promise<Region> => {
+    const store = await tokenStore(client);
+    const renew = async (lifeSeconds = 3_600): Promise<string> => {
+      const token = server.tokenFor({ role, lifeSeconds });
+      await writeFile(store.tokenFile, token);
+      return token;
+    };
     const firstToken = await renew(firstSeconds);
-    const runtime = closing(await RuntimeHarness.open({ store: { ...store, tokenFile } }));
+    const runtime = closing(await RuntimeHarness.open({ store }));
     const sink = await new DeliverySink().start();
     closing({ close: () => sink.stop() });
     await runtime.request("/v1/subscriptions", {
@@ -86,7 +92,7 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a runtime whose Pulsar tok
       async () =>
         (await adminCall({ webUrl: server.webUrl, token }, "GET", "clusters")).status === 401,
     );
-  const whyNotReady = async ({ runtime }: Region): Promise<string | undefined> => {
+  const whyNotReady = async ({ runtime }: Pick<Region, "runtime">): Promise<string | undefined> => {
     const response = await fetch(`${runtime.url}/readyz`);
     const { reason } = (await response.json()) as { reason?: string };
     expect(response.status).toBe(reason === undefined ? 200 : 503);
@@ -186,4 +192,40 @@ describe.skipIf(sharedPulsarMissing() !== undefined)("a runtime whose Pulsar tok
       await expectAllOnceInOrder(region);
     },
   );
+
+  describe.for(clients)("starts over %s", (client) => {
+    it.for([
+      ["has expired", { role, lifeSeconds: -5 }, /token expired at 20/],
+      ["is not valid yet", { role, waitSeconds: 3_600 }, /token is not valid before 20/],
+    ] as const)(
+      "with a token that %s: it refuses, says why, and goes on by itself with a new one",
+      async ([, wish, reason]) => {
+        const store = await tokenStore(client);
+        await writeFile(store.tokenFile, server.tokenFor(wish));
+        const runtime = closing(await RuntimeHarness.open({ store }));
+        await until(async () => reason.test((await whyNotReady({ runtime })) ?? ""));
+        const refusal = await runtime.publish(topic, eventText("early"));
+        expect(refusal.status).toBe(503);
+        expect(refusal.headers.get("retry-after")).toBe("1");
+        expect(await refusal.text()).toMatch(reason);
+
+        await writeFile(store.tokenFile, server.tokenFor({ role, lifeSeconds: 3_600 }));
+        await until(async () => (await whyNotReady({ runtime })) === undefined);
+        expect((await runtime.publish(topic, eventText("late"))).status).toBe(200);
+        expect(await runtime.ids(topic)).toEqual(["late"]);
+      },
+    );
+
+    it.for([
+      ["is signed by another", () => signToken(randomBytes(32), { role, lifeSeconds: 3_600 })],
+      ["has no permission", () => server.tokenFor({ role: "stranger" })],
+    ] as const)("not with a token that %s: it ends with the reason", async ([, makeToken]) => {
+      const store = await tokenStore(client);
+      await writeFile(store.tokenFile, makeToken());
+      await expect(RuntimeHarness.open({ store })).rejects.toMatchObject({
+        kind: "PULSAR_DENIED",
+        message: expect.stringMatching(/token|administrator/) as string,
+      });
+    });
+  });
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ts from "typescript";
 import { expect, onTestFinished, test } from "vitest";
+import { ServerProcess } from "../../cli/src/dev/pulsar/server-process.ts";
 
 /** Starts a server and stays; node cannot run the TypeScript, so it gets it compiled. */
 const starterScript = `
@@ -43,3 +44,19 @@ test("a server ends with the process that started it, even when that is killed",
 async function commandOf(pid: string): Promise<string> {
   return readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
 }
+
+test("puts a large log aside at a start, and goes on in a small one", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "fleetmesh-server-"));
+  onTestFinished(() => rm(dir, { recursive: true, force: true }));
+  const logFile = join(dir, "out");
+  const run = async (text: string): Promise<void> => {
+    const server = await ServerProcess.start({ command: "echo", args: [text], cwd: dir, logFile });
+    await server.gone;
+  };
+  const large = "x".repeat(1024 * 1024 + 1);
+  await writeFile(logFile, large);
+  await run("first");
+  await run("second");
+  expect(await readFile(logFile, "utf8")).toBe("first\nsecond\n");
+  expect(await readFile(`${logFile}.1`, "utf8")).toBe(large);
+});

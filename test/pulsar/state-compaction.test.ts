@@ -1,11 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createLogger, systemChance, systemClock } from "@fleetmesh/core";
-import { openPulsarStore, type Cursor, type PulsarStore } from "@fleetmesh/cloud-runtime";
+import type { Cursor } from "@fleetmesh/cloud-runtime";
 import { BinaryPulsarClient, HttpPulsarAdmin } from "@fleetmesh/pulsar";
 import { afterEach, describe, expect, it } from "vitest";
 import { until } from "../integration/delivery-sink.ts";
 import { adminCall, type PulsarAddress } from "../servers/pulsar-server.ts";
 import { sharedPulsar } from "../servers/shared-pulsar.ts";
+import { openPulsarStore, type PulsarStore } from "../../cloud-runtime/src/store/pulsar-store.ts";
 
 const log = "_mesh.deliveries";
 const [subscriptionCount, roundCount] = [50, 120];

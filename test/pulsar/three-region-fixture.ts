@@ -1,11 +1,11 @@
 import { expect, vi } from "vitest";
 import type { Bridge } from "@fleetmesh/bridge";
-import { systemChance, systemClock } from "@fleetmesh/core";
-import { BinaryPulsarClient } from "@fleetmesh/pulsar";
+import { systemChance } from "@fleetmesh/core";
 import type { RuntimeHarness } from "../integration/runtime-harness.ts";
 import { PulsarPair } from "../servers/pulsar-pair.ts";
 import { PulsarServer } from "../servers/pulsar-server.ts";
 import { openRegions, startBridge, whenReady } from "./geo-mesh-fixture.ts";
+import { lyingEvents, type LyingEvent } from "./lying-events.ts";
 
 /** As deploy/three-regions names them, but that the data centre's name ends in a number. */
 export const regionNames: readonly string[] = ["cn-east", "cn-west", "idc-1"];
@@ -32,13 +32,6 @@ export async function startThreeServers(): Promise<ThreeServers> {
     await pair.close();
     throw error;
   }
-}
-
-/** A message of an event as it lies in a cluster's topic. */
-export interface LyingEvent {
-  readonly id: string;
-  /** The cluster whose broker brought it; undefined at home. */
-  readonly from: string | undefined;
 }
 
 /** Three runtimes, each over a Pulsar of its own, and one bridge between them; idc-1 may only receive. */
@@ -95,30 +88,9 @@ export class ThreeRegionFixture {
     }, waiting);
   }
 
-  /**
-   * The events in one cluster's topic, copies and all, up to the last of these. Replicators go through a topic in its order: a
-   * copy that one of them forwarded lies before an event that was published behind the copied one.
-   */
-  async lyingIn(server: PulsarServer, topic: string, last: readonly string[]) {
-    const at = { tenant: this.tenant, namespace: "mesh", clock: systemClock, chance: systemChance };
-    const client = new BinaryPulsarClient({ url: server.brokerUrl, ...at });
-    try {
-      const reader = await client.reader(topic, { after: "earliest", queueMax: 500 });
-      const found: LyingEvent[] = [];
-      const missing = new Set(last);
-      const signal = AbortSignal.timeout(waiting.timeout);
-      while (missing.size > 0 && !signal.aborted)
-        for (const { properties, replicatedFrom } of await reader.next(500, signal)) {
-          const id = properties["ce_id"];
-          if (id === undefined) continue;
-          found.push({ id, from: replicatedFrom });
-          missing.delete(id);
-        }
-      expect([...missing], server.cluster).toEqual([]);
-      return found;
-    } finally {
-      await client.stop(AbortSignal.timeout(5_000));
-    }
+  /** See lyingEvents. */
+  lyingIn(server: PulsarServer, topic: string, last: readonly string[]): Promise<LyingEvent[]> {
+    return lyingEvents({ server, tenant: this.tenant, topic }, last);
   }
 
   async close(): Promise<void> {

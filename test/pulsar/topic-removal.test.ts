@@ -43,7 +43,7 @@ describe("deleting a topic in a Pulsar that others use, too", () => {
 
     await foreign.close();
     const listed = async () =>
-      ((await (await region.request("/v1/topics")).json()) as { topics: [] }).topics;
+      ((await (await region.request("/v1/topics")).json()) as { topics: object[] }).topics;
     await until(async () => (await listed()).length === 0);
     expect(await admin.topics()).not.toContain("vehicle.speed");
   });

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePorts } from "./free-ports.ts";
 import {
   pulsarArgs,
+  pulsarLastWords,
+  pulsarOutput,
   writePulsarConfig,
   type PulsarPorts,
   type PulsarSettings,
@@ -19,6 +21,8 @@ export interface PulsarServerOptions {
   readonly hasAuth?: boolean;
   /** Over those of a small standalone, in the words of standalone.conf. */
   readonly settings?: PulsarSettings;
+  /** Of its log; as much is kept of what was before. */
+  readonly logBytesMax?: number;
   /** An empty folder that the caller removes; without it a temporary one, removed by `close`. */
   readonly dir?: string;
 }
@@ -54,7 +58,6 @@ export class PulsarServer implements PulsarAddress {
   readonly wsUrl: string;
   readonly token?: string;
   readonly dir: string;
-  readonly logFile: string;
   readonly #ports: PulsarPorts;
   readonly #secret: Buffer;
   readonly #isDirOurs: boolean;
@@ -79,7 +82,6 @@ export class PulsarServer implements PulsarAddress {
   private constructor(options: PulsarServerOptions, dir: string, ports: PulsarPorts) {
     this.cluster = options.name;
     this.dir = dir;
-    this.logFile = join(dir, "pulsar.log");
     this.brokerUrl = `pulsar://127.0.0.1:${ports.broker}`;
     this.webUrl = `http://127.0.0.1:${ports.web}`;
     this.wsUrl = `ws://127.0.0.1:${ports.web}/ws/v2`;
@@ -111,7 +113,7 @@ export class PulsarServer implements PulsarAddress {
       command: "java",
       args: pulsarArgs(this.dir, this.#ports),
       cwd: this.dir,
-      logFile: this.logFile,
+      logFile: join(this.dir, pulsarOutput),
     });
     await this.whenHealthy();
   }
@@ -164,14 +166,14 @@ export class PulsarServer implements PulsarAddress {
   }
 
   /** The end of its log. */
-  async log(characters = 4_000): Promise<string> {
-    return (await readFile(this.logFile, "utf8").catch(() => "")).slice(-characters);
+  log(characters = 4_000): Promise<string> {
+    return pulsarLastWords(this.dir, characters);
   }
 
-  async #configure({ hasAuth, name, settings }: PulsarServerOptions): Promise<void> {
+  async #configure({ hasAuth, name, settings, logBytesMax }: PulsarServerOptions): Promise<void> {
     const auth = hasAuth === true ? await this.#authSettings() : {};
-    const given = { dir: this.dir, name, ports: this.#ports, settings: { ...auth, ...settings } };
-    await writePulsarConfig(given);
+    const given = { dir: this.dir, name, ports: this.#ports, logBytesMax };
+    await writePulsarConfig({ ...given, settings: { ...auth, ...settings } });
   }
 
   async #authSettings(): Promise<PulsarSettings> {

@@ -203,6 +203,6 @@ export class GeoOrigin {
 
 /** Not one refused call, but nothing that could be asked now. */
 function isClusterAway({ kind, details }: MeshError): boolean {
-  if (kind === "PULSAR_DENIED") return true;
+  if (kind === "PULSAR_DENIED" || kind === "PULSAR_TOKEN_EXPIRED") return true;
   return kind === "PULSAR_UNAVAILABLE" && details["pulsarStatus"] === undefined;
 }

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import type { Clock } from "@fleetmesh/core";
 import {
   HttpPulsarAdmin,
   HttpReplicationAdmin,
+  tokenSource,
   type ClusterAddress,
   type ReplicationAdmin,
 } from "@fleetmesh/pulsar";
@@ -22,13 +22,11 @@ export interface GeoRegion {
 }
 
 type PulsarConfig = NonNullable<RegionConfig["pulsar"]>;
-type Credential = Pick<PulsarConfig, "token" | "tokenFile">;
 
 export function openGeoRegion(region: string, config: PulsarConfig, clock: Clock): GeoRegion {
   const { cluster, adminUrl: url, brokerUrl, tenant, namespace, reach } = config;
-  const hasToken = config.token !== undefined || config.tokenFile !== undefined;
-  const token = hasToken ? async () => (await tokenOf(config)) ?? "" : undefined;
-  const options = { url, tenant, namespace, clock, token };
+  const options = { url, tenant, namespace, clock, token: tokenSource(config, clock) };
+  const reachToken = reach && tokenSource(reach, clock);
   const admin = new HttpPulsarAdmin(options);
   const replication = new HttpReplicationAdmin(options);
   return {
@@ -36,16 +34,11 @@ export function openGeoRegion(region: string, config: PulsarConfig, clock: Clock
     address: async () =>
       reach === undefined
         ? { adminUrl: url.split(",", 1)[0] ?? url, brokerUrl }
-        : { adminUrl: reach.adminUrl, brokerUrl: reach.brokerUrl, token: await tokenOf(reach) },
+        : { adminUrl: reach.adminUrl, brokerUrl: reach.brokerUrl, token: await reachToken?.() },
     topics: () => admin.topics(),
     ensureNamespace: () => admin.ensureNamespace([cluster]),
     close: async () => {
       await Promise.all([admin.close(), replication.close()]);
     },
   };
-}
-
-/** From the file at each use: it may be a newer one. */
-async function tokenOf({ token, tokenFile }: Credential): Promise<string | undefined> {
-  return tokenFile === undefined ? token : (await readFile(tokenFile, "utf8")).trim();
 }

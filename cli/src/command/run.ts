@@ -33,7 +33,7 @@ export function addRun(program: Command): void {
         const factory = await processKinds[kind]();
         const config = readConfig(factory.schema, options.config);
         const logger = createLogger({ part: kind, level: options.logLevel });
-        const part = factory.create(config as never, {
+        const part = await factory.create(config as never, {
           clock: systemClock,
           chance: systemChance,
           logger,

@@ -17,7 +17,7 @@ export function addSubscribe(program: Command): void {
     .requiredOption("--sink <url>", "where each event is POSTed")
     .option(
       "--filter <expression>",
-      'e.g. type=com.example.door.opened.v1, or JSON: {"prefix":{"subject":"Vehicle."}}',
+      `e.g. type=com.example.door.opened.v1, CESQL: "type = 'x' AND INT(level) > 5", or JSON: {"prefix":{"subject":"Vehicle."}}`,
     )
     .option("--id <id>", "the subscription's id; made up when left out")
     .option("--group <name>", "consumer group")
@@ -34,7 +34,10 @@ export function addSubscribe(program: Command): void {
     });
 }
 
-/** `name=value` is the `exact` dialect; everything that starts with a brace is a filter object as it stands. */
+/**
+ * Everything that starts with a brace is a filter object as it stands, `name=value` is the `exact` dialect, and any other
+ * text is an expression of CESQL: the region judges it. A value with blanks or quotes is one of an expression.
+ */
 function parseFilter(text: string): unknown {
   if (text.trimStart().startsWith("{")) {
     try {
@@ -43,8 +46,6 @@ function parseFilter(text: string): unknown {
       throw new MeshError("USAGE", `--filter is not JSON: ${(cause as Error).message}`, { cause });
     }
   }
-  const parts = /^([a-z0-9]+)=(.+)$/.exec(text);
-  if (!parts)
-    throw new MeshError("USAGE", `--filter takes name=value or a JSON filter, not "${text}"`);
-  return { exact: { [parts[1] ?? ""]: parts[2] } };
+  const parts = /^([a-z0-9]+)=([^\s'"]+)$/.exec(text);
+  return parts ? { exact: { [parts[1] ?? ""]: parts[2] } } : { sql: text };
 }

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { clientOf, outputOf } from "../context.ts";
+import { addSubscriptionTest } from "./subscription-test.ts";
 
 const path = (id: string, action = ""): string =>
   `/v1/subscriptions/${encodeURIComponent(id)}${action}`;
@@ -44,6 +45,6 @@ export function addSubscription(program: Command): void {
   };
   act("pause", "stop delivering; events are kept", ["POST", "/pause"]);
   act("resume", "go on where it stopped", ["POST", "/resume"]);
-  act("test", "send one test event to the sink", ["POST", "/test"]);
+  addSubscriptionTest(group);
   act("rm", "delete a subscription; its dead letters stay", ["DELETE", ""]);
 }

@@ -47,10 +47,12 @@ export async function createDevMesh(options: DevOptions, ports: DevPorts): Promi
   const configs = devConfigs(plan, keys, places);
   const system = { clock: systemClock, chance: systemChance, logger: ports.logger };
   // One process here: its numbers are shown once.
-  const [first, ...others] = configs.runtimes.map((config, index) => {
-    const shared = { ...config, processMetrics: index === 0 };
-    return createRuntime(runtimeConfigSchema.parse(shared), system);
-  });
+  const [first, ...others] = await Promise.all(
+    configs.runtimes.map((config, index) => {
+      const shared = { ...config, processMetrics: index === 0 };
+      return createRuntime(runtimeConfigSchema.parse(shared), system);
+    }),
+  );
   // The first region's store takes the data directory: a second mesh on it ends there, before it asks for other ports or
   // changes anything that the first one's users read.
   const context: Part = {

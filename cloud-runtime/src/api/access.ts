@@ -22,6 +22,8 @@ function isOpen(request: FastifyRequest, address: string): boolean {
   if (route === undefined) return !pathOf(request.url).startsWith("/v1");
   if (route === "/metrics")
     return isLoopback(address) && isOwnHost(request.headers.host, "localhost");
+  // Whoever has the key that a sink was sent.
+  if (route.startsWith("/v1/webhook-consents/")) return true;
   return route === "/livez" || route === "/readyz";
 }
 

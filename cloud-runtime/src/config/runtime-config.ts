@@ -65,6 +65,12 @@ const limits = strictObject({
     .default(2 * mebibyte)
     .describe("One message of an agent as it comes; at least what one event takes."),
   agentMessageUnpackedBytes: bytes.default(16 * mebibyte).describe("The same unpacked."),
+  connectionsPerHost: z
+    .int()
+    .min(1)
+    .max(65_535)
+    .default(1_024)
+    .describe("To one host and port that is pushed to, shared out evenly among subscriptions."),
   streamClients: z.int().min(1).default(500),
 });
 
@@ -86,6 +92,28 @@ export const runtimeConfigSchema = strictObject({
   limits: limits.prefault({}),
   retention: retention.prefault({}),
   store: storeConfigSchema.prefault({}),
+  secrets: strictObject({
+    keyFile: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        "Keys that the secrets of subscriptions are sealed with at rest, one a line, the last one seals. When left out, `secrets.key` in the data directory, made at the first start.",
+      ),
+  }).prefault({}),
+  webhooks: strictObject({
+    origin: z
+      .string()
+      .regex(/^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/, "must be a DNS name")
+      .optional()
+      .describe("WebHook-Request-Origin of the validation handshake. Default `REGION.fleetmesh`."),
+    callbackUrl: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe(
+        "Where sinks reach this runtime's HTTP port, so that they can consent later; without it they cannot.",
+      ),
+  }).prefault({}),
   autoCreateTopics: z
     .boolean()
     .default(false)

@@ -51,6 +51,22 @@ const pulsar = strictObject({
     .describe("Read again at each connection: a renewed token needs no restart."),
   tls: pulsarTls.optional(),
   directWindow,
+  auditMs: z
+    .int()
+    .min(100)
+    .max(60_000)
+    .default(1_000)
+    .describe(
+      "How often what went to other regions is sealed: what is missing there shows that much later.",
+    ),
+  auditGraceMs: z
+    .int()
+    .min(100)
+    .max(3_600_000)
+    .default(5_000)
+    .describe(
+      "How late an event of another region may be before it counts as missing and is asked for again. Longer than replication stalls by itself.",
+    ),
 }).superRefine((store, context) => {
   const problem = (path: string, message: string): void => {
     context.addIssue({ code: "custom", path: [path], message });

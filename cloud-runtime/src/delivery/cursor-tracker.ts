@@ -2,8 +2,13 @@ import type { Position } from "../store/event-store.ts";
 import type { Cursor, DeliveryCounts } from "../store/delivery-store.ts";
 import { Fifo } from "./fifo.ts";
 
-/** How an event was settled; "filtered" is not among them: it is derived from the range that was read. */
-export type Settlement = "delivered" | "expired" | "deadLettered" | "trimmed" | "damaged";
+/** How an event was settled and is counted. */
+type Counted = "delivered" | "expired" | "deadLettered" | "trimmed" | "damaged";
+/**
+ * `filtered`: it was in hand, and then its rule made nothing of it. That is not counted: what was filtered is derived from the range
+ * that was read.
+ */
+export type Settlement = Counted | "filtered";
 
 export interface Tracked {
   /** The position before this event: reading after it gives this event. */
@@ -32,7 +37,7 @@ export class CursorTracker {
   readonly #inHand = new Fifo<Tracked>();
   /** Settled before the last restart, beyond the cursor, and not yet read again. In reading order. */
   readonly #restored: Set<Position>;
-  readonly #counts: Record<Settlement, number>;
+  readonly #counts: Record<Counted, number>;
   #aheadCount = 0;
   #position: Position;
   #index: number;
@@ -107,7 +112,7 @@ export class CursorTracker {
   settle(event: Tracked, settlement: Settlement): void {
     if (event.isSettled) return;
     event.isSettled = true;
-    this.#counts[settlement] += 1;
+    if (settlement !== "filtered") this.#counts[settlement] += 1;
     this.#aheadCount += 1;
     while (this.#inHand.peek()?.isSettled) {
       this.#inHand.take();
@@ -145,7 +150,7 @@ export class CursorTracker {
   }
 }
 
-function sumOf(counts: Readonly<Record<Settlement, number>>): number {
+function sumOf(counts: Readonly<Record<Counted, number>>): number {
   const { delivered, expired, deadLettered, trimmed, damaged } = counts;
   return delivered + expired + deadLettered + trimmed + damaged;
 }

@@ -20,6 +20,14 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
   const registers = [registry];
   const perTopic = ["topic", "subscription"] as const;
   return {
+    // First, because its scrape also sets what is derived from the cursors: what is registered before it would be a scrape late.
+    lag: new Gauge({
+      name: "fleetmesh_subscription_lag_events",
+      help: "Events stored and not yet settled for the subscription.",
+      labelNames: perTopic,
+      registers,
+      collect: collectLag,
+    }),
     delivered: new TallyCounter({
       name: "fleetmesh_events_delivered_total",
       help: "Events that a target took, redriven ones included.",
@@ -49,13 +57,6 @@ export function createDeliveryMetrics(registry: Registry, collectLag: () => void
       help: "Filter evaluations that failed; counted as not matched.",
       labelNames: ["subscription"],
       registers,
-    }),
-    lag: new Gauge({
-      name: "fleetmesh_subscription_lag_events",
-      help: "Events stored and not yet settled for the subscription.",
-      labelNames: perTopic,
-      registers,
-      collect: collectLag,
     }),
     duration: new TallyHistogram({
       name: "fleetmesh_delivery_duration_seconds",

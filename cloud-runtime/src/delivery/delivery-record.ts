@@ -13,7 +13,9 @@ export function isRecorded(settlement: Settlement): settlement is Recorded {
 /** What the trace keeps of an event that is settled now. */
 export function recordOf(item: DeliveryItem, settlement: Recorded, clock: Clock): DeliveryRecord {
   const durationMs =
-    settlement === "expired" ? 0 : Math.round(clock.monotonicMs() - item.attemptStartMs);
+    settlement === "expired" || settlement === "filtered"
+      ? 0
+      : Math.round(clock.monotonicMs() - item.attemptStartMs);
   return {
     subscription: item.subscription,
     topic: item.topic,

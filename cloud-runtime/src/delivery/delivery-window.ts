@@ -1,14 +1,17 @@
 import type { Chance, Clock, Timer } from "@fleetmesh/core";
-import type { DeliverySpec } from "../metadata/metadata.ts";
+import type { Consent, DeliverySpec } from "../metadata/metadata.ts";
+import type { Target } from "../target/target.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { TargetGate } from "./target-gate.ts";
 
 export interface WindowOptions {
   readonly delivery: DeliverySpec;
+  readonly consent?: Consent | undefined;
   readonly clock: Clock;
   readonly chance: Chance;
   readonly gate: TargetGate;
+  readonly target?: Pick<Target, "placesMax">;
   /** There may be a free place now. */
   readonly onOpen: () => void;
 }
@@ -20,13 +23,14 @@ export class DeliveryWindow {
   readonly #rate: RateLimit | undefined;
   #inFlight = 0;
   #timer: Timer | undefined;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: WindowOptions) {
-    const { delivery, clock, chance } = options;
+    const { clock, chance } = options;
     this.#options = options;
     this.breaker = new CircuitBreaker(clock, chance);
-    if (delivery.ratePerSecond !== undefined)
-      this.#rate = new RateLimit(clock, delivery.ratePerSecond);
+    const perSecond = ratePerSecondOf(options);
+    if (perSecond !== undefined) this.#rate = new RateLimit(clock, perSecond);
   }
 
   get inFlight(): number {
@@ -35,7 +39,9 @@ export class DeliveryWindow {
 
   /** False when not now; when it is a matter of time, `onOpen` is called then. */
   mayStart(): boolean {
-    if (this.#inFlight >= this.breaker.limit(this.#options.delivery.windowMax)) {
+    const { delivery, target } = this.#options;
+    const placesMax = Math.min(delivery.windowMax, target?.placesMax ?? Infinity);
+    if (this.#inFlight >= this.breaker.limit(placesMax)) {
       if (this.breaker.waitMs > 0) this.#wakeIn(this.breaker.waitMs);
       return false;
     }
@@ -51,9 +57,19 @@ export class DeliveryWindow {
 
   ended(): void {
     this.#inFlight -= 1;
+    if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  /** A place is used for loading a parked event, which costs no send. */
+  /** Resolves when nothing is in flight, or at the deadline. */
+  idle(deadline: AbortSignal): Promise<void> {
+    if (this.#inFlight === 0 || deadline.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      deadline.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** A place is used for loading a parked event or for a transform, which cost no send. */
   occupy(): void {
     this.#inFlight += 1;
   }
@@ -69,4 +85,12 @@ export class DeliveryWindow {
       this.#options.onOpen();
     });
   }
+}
+
+/** The lower of what is wanted and what the sink consented to; never more in a minute than that, the burst included. */
+function ratePerSecondOf({ delivery, consent }: WindowOptions): number | undefined {
+  const perMinute = consent?.ratePerMinute;
+  if (perMinute === undefined) return delivery.ratePerSecond;
+  const allowed = perMinute / (perMinute > 600 ? 60.1 : 60);
+  return Math.min(delivery.ratePerSecond ?? Infinity, allowed);
 }

@@ -13,6 +13,8 @@ import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import type { Cursor, DeliveryStore } from "../store/delivery-store.ts";
 import type { EventStore } from "../store/event-store.ts";
 import type { TargetFactory } from "../target/target.ts";
+import { Transforms, type TransformSource } from "../transform/transforms.ts";
+import { collectDelivery } from "./collect-delivery.ts";
 import { CursorTracker } from "./cursor-tracker.ts";
 import { DeliveryJournal } from "./delivery-journal.ts";
 import { createDeliveryMetrics, type DeliveryMetrics } from "./delivery-metrics.ts";
@@ -22,12 +24,12 @@ import { groupOf } from "./group-of.ts";
 import { ReadTurns } from "./read-turns.ts";
 import { RunnerTelemetry } from "./runner-telemetry.ts";
 import { isSameButState } from "./is-same-but-state.ts";
-import { SubscriptionRunner, type RunnerBounds } from "./subscription-runner.ts";
+import type { RunnerBounds } from "./runner-options.ts";
+import { SubscriptionRunner } from "./subscription-runner.ts";
 import {
   firstCursor,
   startsOf,
   storedTopics,
-  totalOf,
   type StartFrom,
   type Starts,
 } from "./subscription-starts.ts";
@@ -44,6 +46,10 @@ export interface DispatcherOptions {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly bounds?: Partial<RunnerBounds>;
+  /** Its own, where none is given. */
+  readonly transforms?: TransformSource | undefined;
+  /** Of an event that a transform makes. */
+  readonly maxEventBytes?: number | undefined;
 }
 
 const boundsDefault: RunnerBounds = { bytesMax: 4 * 2 ** 20, inHandMax: 10_000 };
@@ -67,6 +73,7 @@ interface Running {
 export class Dispatcher implements Part {
   readonly name = "dispatcher";
   readonly metrics: DeliveryMetrics;
+  readonly transforms: TransformSource;
   readonly #options: DispatcherOptions;
   #journal: DeliveryJournal;
   readonly #gates: TargetGates;
@@ -90,6 +97,9 @@ export class Dispatcher implements Part {
     const feeds = () => this.#feeds();
     this.#teller = groups && new GroupTeller({ groups, feeds, clock: options.clock });
     this.metrics = createDeliveryMetrics(options.registry, () => this.#collect());
+    const { maxEventBytes } = options;
+    const limits = maxEventBytes === undefined ? {} : { maxEventBytes };
+    this.transforms = options.transforms ?? new Transforms({ ...options, limits });
   }
 
   async start(): Promise<void> {
@@ -116,6 +126,7 @@ export class Dispatcher implements Part {
     await Promise.all(this.#changes.values());
     const running = [...this.#running.values()];
     await Promise.all(running.map(({ runner }) => runner.stop(deadline)));
+    await this.transforms.stop();
     await Promise.all([...this.#readers.values()].map((reader) => reader.stop()));
     await this.#idleLoop;
     await this.#teller?.stop();
@@ -302,6 +313,7 @@ export class Dispatcher implements Part {
         chance,
         gate: this.#gates.take(subscription.sink),
         telemetry: new RunnerTelemetry(this.metrics, subscription.id, target.kind),
+        transformer: this.transforms.open(subscription),
         bounds: { ...boundsDefault, ...this.#options.bounds },
         onRetired: (reason) => this.#retire(subscription.id, reason),
       },
@@ -371,26 +383,9 @@ export class Dispatcher implements Part {
     }
   }
 
-  /** At a scrape: what is derived from the cursors. Lag as far as the shared readers have seen. */
+  /** At a scrape: what is derived from the cursors. */
   #collect(): void {
-    const { lag, filtered, filterErrors } = this.metrics;
-    lag.reset();
-    filtered.reset();
-    filterErrors.reset();
-    for (const [id, { subscription, runner }] of this.#running) {
-      filterErrors.labels(id).inc(runner.filter.errorCount);
-      if (isTopic(subscription.topic)) {
-        lag.labels(subscription.topic, id).set(0);
-        filtered.labels(subscription.topic, id).inc(0);
-      }
-      for (const [topic, feed] of runner.feeds) {
-        const { tracker } = feed;
-        const seen = Math.max(tracker.index, this.#reader(topic).index);
-        const counts = tracker.liveCounts();
-        const settled = totalOf(counts);
-        lag.labels(topic, id).set(Math.max(0, seen - tracker.startIndex - settled));
-        filtered.labels(topic, id).inc(counts.filtered);
-      }
-    }
+    const readIndex = (topic: string): number => this.#reader(topic).index;
+    collectDelivery(this.metrics, this.#running, readIndex);
   }
 }

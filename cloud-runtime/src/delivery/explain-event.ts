@@ -1,7 +1,7 @@
 import { compileTopicPattern } from "@fleetmesh/core";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
-import type { Attempt, DeliveryStore } from "../store/delivery-store.ts";
+import type { Attempt, DeliveryRecord, DeliveryStore } from "../store/delivery-store.ts";
 import type { StoredEvent } from "../store/event-store.ts";
 import { parseNumber } from "../store/shared/event-number.ts";
 import { PassedEvents } from "../store/shared/passed-events.ts";
@@ -27,6 +27,8 @@ export interface EventDecision {
     | "pending";
   /** The filter clause that the event did not meet, or the reason for a dead letter or a stop. */
   readonly reason?: string | undefined;
+  /** What is wrong there, when a clause was not met. */
+  readonly why?: string | undefined;
   readonly attempts?: number | readonly Attempt[] | undefined;
   readonly atMs?: number | undefined;
   readonly durationMs?: number | undefined;
@@ -48,18 +50,32 @@ export async function explainEvent(
   const wanting = metadata
     .subscriptions()
     .filter(({ topic }) => compileTopicPattern(topic)(stored.topic));
-  return Promise.all(
-    wanting.map(async (subscription): Promise<EventDecision> => {
-      const { id } = subscription;
-      const record = records.findLast((one) => one.subscription === id);
-      if (record?.outcome === "dead-lettered") return deadLettered(deliveries, id, stored);
-      if (record) {
-        const { outcome, attempts, atMs, durationMs } = record;
-        return { subscription: id, outcome, attempts, atMs, durationMs };
-      }
-      return (await retrying(deliveries, id, stored)) ?? undelivered(subscription, stored);
-    }),
-  );
+  return Promise.all(wanting.map((one) => decisionOf(deliveries, stored, { of: one, records })));
+}
+
+/** What became of one event for one subscription that takes its topic. */
+export async function explainDelivery(
+  deliveries: DeliveryStore,
+  stored: StoredEvent,
+  subscription: Subscription,
+): Promise<EventDecision> {
+  const records = await deliveries.records(stored.topic, stored.position);
+  return decisionOf(deliveries, stored, { of: subscription, records });
+}
+
+async function decisionOf(
+  deliveries: DeliveryStore,
+  stored: StoredEvent,
+  { of, records }: { readonly of: Subscription; readonly records: readonly DeliveryRecord[] },
+): Promise<EventDecision> {
+  const { id } = of;
+  const record = records.findLast((one) => one.subscription === id);
+  if (record?.outcome === "dead-lettered") return deadLettered(deliveries, id, stored);
+  if (record) {
+    const { outcome, attempts, atMs, durationMs } = record;
+    return { subscription: id, outcome, attempts, atMs, durationMs };
+  }
+  return (await retrying(deliveries, id, stored)) ?? undelivered(of, stored);
 }
 
 async function retrying(
@@ -102,7 +118,8 @@ async function deadLettered(
 function undelivered(subscription: Subscription, stored: StoredEvent): EventDecision {
   const { id, createdMs, state, stateReason } = subscription;
   const clause = new SubscriptionFilter(subscription).failedClause(stored.entry.event);
-  if (clause !== undefined) return { subscription: id, outcome: "filtered", reason: clause };
+  if (clause !== undefined)
+    return { subscription: id, outcome: "filtered", reason: clause.clause, why: clause.reason };
   const passed = subscription.continues?.[stored.topic];
   if (passed && new PassedEvents(passed).includes(stored, parseNumber(stored.number))) {
     const reason = "the group was given it in another region";

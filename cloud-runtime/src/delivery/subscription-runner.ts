@@ -1,49 +1,27 @@
-import { MeshError, type Chance, type Clock, type Timer } from "@fleetmesh/core";
+import { MeshError, type Timer } from "@fleetmesh/core";
 import { SubscriptionFilter } from "../filter/subscription-filter.ts";
-import type { Subscription } from "../metadata/metadata.ts";
 import type { PendingRetry } from "../store/delivery-store.ts";
-import type { EventStore, StoredEvent } from "../store/event-store.ts";
+import type { StoredEvent } from "../store/event-store.ts";
 import type { DeliveryOutcome, Target } from "../target/target.ts";
 import type { Settlement } from "./cursor-tracker.ts";
 import { deadLetterOf } from "./dead-letter.ts";
 import { DeliveryItem } from "./delivery-item.ts";
-import type { DeliveryJournal } from "./delivery-journal.ts";
 import { isRecorded, recordOf } from "./delivery-record.ts";
 import { DeliveryWindow } from "./delivery-window.ts";
 import { isExpired } from "./expiry.ts";
 import type { Feed, FeedOwner } from "./feed.ts";
 import { Lanes } from "./lanes.ts";
+import { KnownRetries } from "./known-retries.ts";
+import { loadParked } from "./load-parked.ts";
+import type { RunnerOptions, RunnerState } from "./runner-options.ts";
 import { retryDelayMs } from "./retry-ladder.ts";
 import type { RunnerTelemetry } from "./runner-telemetry.ts";
-import type { TargetGate } from "./target-gate.ts";
-
-export interface RunnerBounds {
-  /** Of event data held in memory, per subscription. */
-  readonly bytesMax: number;
-  /** Events in hand per topic: waiting, in flight, parked behind a failing key, or settled ahead of one that is not. */
-  readonly inHandMax: number;
-}
-
-export interface RunnerOptions {
-  readonly subscription: Subscription;
-  readonly target: Target;
-  readonly store: EventStore;
-  readonly journal: DeliveryJournal;
-  readonly clock: Clock;
-  readonly chance: Chance;
-  readonly gate: TargetGate;
-  readonly telemetry: RunnerTelemetry;
-  readonly bounds: RunnerBounds;
-  /** The target said that it is gone for good. */
-  readonly onRetired: (reason: string) => void;
-}
-
-export type RunnerState = "active" | "paused" | "disabled" | "stopping";
+import { TransformedDeliveries, unfitReason, type TransformOwner } from "./transformed-delivery.ts";
 
 type Failure = Extract<DeliveryOutcome, { kind: "failed" | "refused" }>;
 
 /** Delivers to one subscription: takes events from its feeds, sends them lane by lane within its window, settles each once. */
-export class SubscriptionRunner implements FeedOwner {
+export class SubscriptionRunner implements FeedOwner, TransformOwner {
   readonly subscriptionId: string;
   readonly timeoutMs: number;
   readonly filter: SubscriptionFilter;
@@ -53,14 +31,14 @@ export class SubscriptionRunner implements FeedOwner {
   readonly #lanes: Lanes;
   readonly #window: DeliveryWindow;
   readonly #retryTimers = new Map<DeliveryItem, Timer>();
-  /** What earlier lives of the process knew of events that will be read again. */
-  readonly #knownRetries = new Map<string, PendingRetry>();
+  readonly #knownRetries: KnownRetries;
+  /** Undefined = events go out as they are. */
+  readonly #transformed: TransformedDeliveries | undefined;
   #state: RunnerState;
   #lastError: string | undefined;
   readonly #redriven = new Set<DeliveryItem>();
   readonly #fullFeeds = new Set<Feed>();
   #isPumping = false;
-  #onIdle: (() => void) | undefined;
 
   constructor(options: RunnerOptions, retries: readonly PendingRetry[]) {
     const { subscription } = options;
@@ -72,7 +50,10 @@ export class SubscriptionRunner implements FeedOwner {
     this.#state = subscription.state;
     this.#lanes = new Lanes(subscription.delivery.ordered);
     this.#window = new DeliveryWindow({ ...options, ...subscription, onOpen: () => this.pump() });
-    for (const retry of retries) this.#knownRetries.set(retryKey(retry), retry);
+    this.#knownRetries = new KnownRetries(retries, options.clock);
+    const { transformer } = options;
+    this.#transformed =
+      transformer && new TransformedDeliveries({ ...options, transformer, owner: this });
   }
 
   get state(): RunnerState {
@@ -117,11 +98,12 @@ export class SubscriptionRunner implements FeedOwner {
 
   accept(item: DeliveryItem): void {
     const isFirst = this.#lanes.add(item);
-    const known = this.#knownRetries.size > 0 ? this.#takeKnownRetry(item) : undefined;
+    const known = this.#knownRetries.take(item);
     if (known) item.attempts = known.attempts;
     if (!isFirst) return;
     if (known) {
-      this.#retryIn(item, this.#restoredDelayMs(known));
+      const { maxMs } = this.#options.subscription.delivery.backoff;
+      this.#retryIn(item, this.#knownRetries.delayMs(known, maxMs));
       return;
     }
     this.#lanes.makeReady(item);
@@ -163,10 +145,42 @@ export class SubscriptionRunner implements FeedOwner {
 
   ended(item: DeliveryItem, outcome: DeliveryOutcome): void {
     this.#window.ended();
-    if (this.#window.inFlight === 0) this.#onIdle?.();
     if (outcome.kind !== "aborted") this.#note(item, outcome);
     if (item.onRedriven) this.#endRedriven(item, outcome);
     else this.#conclude(item, outcome);
+    this.pump();
+  }
+
+  get maySendMade(): boolean {
+    return this.#state === "active";
+  }
+
+  sends(): void {
+    this.#window.ended();
+    this.#window.started();
+  }
+
+  dropped(item: DeliveryItem): void {
+    this.#window.ended();
+    if (item.onRedriven) this.#endRedriven(item, { kind: "taken", status: "dropped" });
+    else this.#finish(item, "filtered");
+    this.pump();
+  }
+
+  unfit(item: DeliveryItem, failure: MeshError): void {
+    this.#window.ended();
+    const refused = { kind: "refused", status: "transform", detail: failure.message } as const;
+    this.#lastError = `transform: ${failure.message}`;
+    item.attemptStartMs = this.#options.clock.monotonicMs();
+    if (!item.onRedriven) this.#addAttempt(item, refused);
+    if (item.onRedriven) this.#endRedriven(item, refused);
+    else this.#giveUp(item, unfitReason(failure));
+    this.pump();
+  }
+
+  notSent(item: DeliveryItem): void {
+    this.#window.ended();
+    this.#lanes.makeReady(item);
     this.pump();
   }
 
@@ -176,7 +190,8 @@ export class SubscriptionRunner implements FeedOwner {
     await Promise.all([...this.feeds.values()].map((feed) => feed.stop()));
     for (const timer of this.#retryTimers.values()) timer.cancel();
     this.#window.stop();
-    if (this.#window.inFlight > 0 && !deadline.aborted) await this.#idle(deadline);
+    this.#transformed?.stop();
+    await this.#window.idle(deadline);
     await this.target.stop();
     for (const item of [...this.#redriven]) this.#endRedriven(item, { kind: "aborted" });
   }
@@ -188,6 +203,7 @@ export class SubscriptionRunner implements FeedOwner {
   }
 
   #maySend(): boolean {
+    if (this.#transformed?.isFull === true) return false;
     return this.#options.journal.mayDeliver && this.#window.mayStart();
   }
 
@@ -199,6 +215,11 @@ export class SubscriptionRunner implements FeedOwner {
     const { clock } = this.#options;
     if (!item.isRedriven && isExpired(item.event, clock.wallMs())) {
       this.#finish(item, "expired");
+      return;
+    }
+    if (this.#transformed) {
+      this.#window.occupy();
+      this.#transformed.deliver(item, item.stored);
       return;
     }
     item.attemptStartMs = clock.monotonicMs();
@@ -310,19 +331,6 @@ export class SubscriptionRunner implements FeedOwner {
     if (item.feed) this.#options.journal.moved(item.feed);
   }
 
-  #takeKnownRetry(item: DeliveryItem): PendingRetry | undefined {
-    const key = retryKey(item);
-    const known = this.#knownRetries.get(key);
-    this.#knownRetries.delete(key);
-    return known;
-  }
-
-  /** By the wall clock, which may have jumped while the process was away: never longer than the ladder's longest wait. */
-  #restoredDelayMs(known: PendingRetry): number {
-    const { maxMs } = this.#options.subscription.delivery.backoff;
-    return Math.min(Math.max(0, known.nextMs - this.#options.clock.wallMs()), maxMs);
-  }
-
   /** Lets full feeds read on when there is room worth a read; at the bound of events in hand the oldest may be given up. */
   #relieve(): void {
     const { bytesMax, inHandMax } = this.#options.bounds;
@@ -350,22 +358,17 @@ export class SubscriptionRunner implements FeedOwner {
   #loadParked(item: DeliveryItem): void {
     this.#window.occupy();
     const { store, clock } = this.#options;
-    void store
-      .read(item.topic, item.before, { countMax: 1, bytesMax: 1 })
-      .then(({ events: [stored], damaged }) => {
-        if (stored?.position !== item.position) {
-          this.#finish(item, damaged?.includes(item.position) ? "damaged" : "trimmed");
+    void loadParked(store, item)
+      .then((found) => {
+        if (typeof found === "string") {
+          this.#finish(item, found);
           return;
         }
-        item.load(stored);
+        item.load(found);
         this.#lanes.loaded(item);
         this.#lanes.makeReady(item);
       })
       .catch((error: unknown) => {
-        if (MeshError.is(error, "POSITION_TRIMMED")) {
-          this.#finish(item, "trimmed");
-          return;
-        }
         this.readingFailed(MeshError.from(error));
         clock.setTimer(failedLoadMs, () => {
           this.#lanes.makeReady(item);
@@ -374,23 +377,11 @@ export class SubscriptionRunner implements FeedOwner {
       })
       .finally(() => {
         this.#window.ended();
-        if (this.#window.inFlight === 0) this.#onIdle?.();
         this.pump();
       });
-  }
-
-  #idle(deadline: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onIdle = resolve;
-      deadline.addEventListener("abort", () => resolve(), { once: true });
-    });
   }
 }
 
 const failedLoadMs = 250;
 /** So many windows full are ready before a feed stops reading. */
 const readAheadWindows = 4;
-
-function retryKey({ topic, position }: { topic: string; position: string }): string {
-  return `${topic}\0${position}`;
-}

@@ -33,6 +33,9 @@ export interface SubscriptionStatus {
   readonly trimmed: number;
   readonly damaged: number;
   readonly lastError: string | undefined;
+  /** How often a filter could not be evaluated since the process started; each counts as filtered. */
+  readonly filterErrors: number;
+  readonly lastFilterError?: string | undefined;
 }
 
 export async function booksOf(
@@ -76,7 +79,10 @@ export async function statusOf(
   const books = await booksOf(dispatcher, store, subscription);
   const { delivered, filtered, expired, deadLettered, trimmed, damaged, pending } = books;
   const { state, stateReason } = subscription;
-  const lastError = dispatcher.runner(subscription.id)?.lastError;
+  const runner = dispatcher.runner(subscription.id);
   const counts = { delivered, filtered, expired, deadLettered, trimmed, damaged };
-  return { state, stateReason, lag: pending, ...counts, lastError };
+  const filterErrors = runner?.filter.errorCount ?? 0;
+  const lastFilterError = runner?.filter.lastError;
+  const errors = { lastError: runner?.lastError, filterErrors, lastFilterError };
+  return { state, stateReason, lag: pending, ...counts, ...errors };
 }

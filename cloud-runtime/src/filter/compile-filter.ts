@@ -1,6 +1,7 @@
 import { MeshError, nearestName } from "@fleetmesh/core";
-import { dialects, invalidFilter } from "./dialects.ts";
+import { dialects } from "./dialects.ts";
 import type { CompileNested, Filter } from "./filter.ts";
+import { invalidFilter } from "./invalid-filter.ts";
 
 /** A stranger's filter must not be able to overflow the stack or hold the event loop. */
 const depthMax = 16;

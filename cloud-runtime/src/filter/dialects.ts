@@ -1,58 +1,56 @@
-import { attributeOf, MeshError, type MeshEvent } from "@fleetmesh/core";
-import type { CompileNested, Dialect, ExactCondition, Filter } from "./filter.ts";
+import { attributeClaim } from "./attribute-claim.ts";
+import { compileSql } from "./cesql/compile-sql.ts";
+import { allOf, anyOf } from "./combine.ts";
+import type { CompileNested, Dialect, Filter } from "./filter.ts";
+import { invalidFilter } from "./invalid-filter.ts";
+import { compilePattern } from "./pattern/compile-pattern.ts";
+import { shown } from "./shown.ts";
 
-type TextClaim = (text: string, operand: string) => boolean;
-
-/** CloudEvents Subscriptions API 1.0, 3.2.4: these are the required dialects. More are added to this table. */
+/** CloudEvents Subscriptions API 1.0, 3.2.4: the first six are the required dialects. More are added to this table. */
 export const dialects: Readonly<Record<string, Dialect>> = {
-  exact: (operand, path) => {
-    const pairs = attributePairs(operand, path);
-    const exact = pairs.map(([attribute, value]) => ({ attribute, values: [value] }));
-    return { ...claimOnAll(pairs, (text, wanted) => text === wanted), exact };
-  },
-  prefix: (operand, path) =>
-    claimOnAll(attributePairs(operand, path), (text, wanted) => text.startsWith(wanted)),
-  suffix: (operand, path) =>
-    claimOnAll(attributePairs(operand, path), (text, wanted) => text.endsWith(wanted)),
-  all: (operand, path, nested) => {
-    const filters = nestedList(operand, path, nested);
-    return {
-      matches: (event) => filters.every((filter) => filter.matches(event)),
-      exact: filters.flatMap(({ exact }) => exact ?? []),
-    };
-  },
-  any: (operand, path, nested) => {
-    const filters = nestedList(operand, path, nested);
-    return {
-      matches: (event) => filters.some((filter) => filter.matches(event)),
-      exact: commonConditions(filters),
-    };
-  },
+  exact: eachAttribute((attribute, value) =>
+    attributeClaim({
+      attribute,
+      holds: (text) => text === value,
+      wanted: shown(value) ?? "",
+      exact: [value],
+    }),
+  ),
+  prefix: eachAttribute((attribute, value) =>
+    attributeClaim({
+      attribute,
+      holds: (text) => text?.startsWith(value) === true,
+      wanted: `begins with ${shown(value) ?? ""}`,
+      prefix: [value],
+    }),
+  ),
+  suffix: eachAttribute((attribute, value) =>
+    attributeClaim({
+      attribute,
+      holds: (text) => text?.endsWith(value) === true,
+      wanted: `ends with ${shown(value) ?? ""}`,
+    }),
+  ),
+  all: (operand, path, nested) => allOf(nestedList(operand, path, nested)),
+  any: (operand, path, nested) => anyOf(nestedList(operand, path, nested)),
   not: (operand, path, nested) => {
     const filter = nested(operand, path);
-    return { matches: (event) => !filter.matches(event) };
+    return {
+      matches: (event, json) => !filter.matches(event, json),
+      mismatch: (event, json) =>
+        filter.matches(event, json)
+          ? { reason: `what must not hold does: ${shown(operand) ?? ""}` }
+          : undefined,
+    };
   },
+  pattern: compilePattern,
+  sql: compileSql,
 };
 
 /** Attributes are compared as their canonical text; a missing one fails the claim. */
-function claimOnAll(pairs: readonly (readonly [string, string])[], holds: TextClaim): Filter {
-  const claim = (event: MeshEvent, [name, wanted]: readonly [string, string]): boolean => {
-    const value = attributeOf(event, name);
-    return value !== undefined && holds(String(value), wanted);
-  };
-  const [first, ...others] = pairs;
-  if (first && others.length === 0) return { matches: (event) => claim(event, first) };
-  return { matches: (event) => pairs.every((pair) => claim(event, pair)) };
-}
-
-/** When every alternative pins the same attribute, their values together are a condition of the whole. */
-function commonConditions(filters: readonly Filter[]): ExactCondition[] {
-  const [first, ...others] = filters;
-  return (first?.exact ?? []).flatMap(({ attribute, values }) => {
-    const rest = others.map(({ exact }) => exact?.find((one) => one.attribute === attribute));
-    if (rest.some((condition) => condition === undefined)) return [];
-    return [{ attribute, values: [...values, ...rest.flatMap((one) => one?.values ?? [])] }];
-  });
+function eachAttribute(claim: (attribute: string, value: string) => Filter): Dialect {
+  return (operand, path) =>
+    allOf(attributePairs(operand, path).map(([attribute, value]) => claim(attribute, value)));
 }
 
 function attributePairs(operand: unknown, path: string): (readonly [string, string])[] {
@@ -76,8 +74,4 @@ function nestedList(operand: unknown, path: string, nested: CompileNested): Filt
   if (!Array.isArray(operand) || operand.length === 0)
     throw invalidFilter(path, "must be a list of at least one filter");
   return operand.map((spec, index) => nested(spec, `${path}[${index}]`));
-}
-
-export function invalidFilter(path: string, what: string): MeshError {
-  return new MeshError("SUBSCRIPTION_INVALID", `${path} ${what}`, { details: { path } });
 }

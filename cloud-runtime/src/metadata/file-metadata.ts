@@ -1,6 +1,8 @@
 import { mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { MeshError, systemClock, type Clock } from "@fleetmesh/core";
+import { KeyRing } from "../secret/key-ring.ts";
+import { openedSubscription, sealedSubscription } from "../secret/sealed-subscription.ts";
 import { ChangeJournal } from "./change-journal.ts";
 import { MemoryMetadata, type MetadataOptions } from "./memory-metadata.ts";
 import type { MetadataChange } from "./metadata-state.ts";
@@ -8,6 +10,8 @@ import type { MetadataChange } from "./metadata-state.ts";
 export interface FileMetadataOptions extends Partial<MetadataOptions> {
   readonly path: string;
   readonly clock?: Clock;
+  /** The keys that secrets are sealed with; when left out, in `secrets.key` beside the journal, made where it is missing. */
+  readonly keyFile?: string | undefined;
   /** The journal is rewritten when it is larger than this and twice what it held after the last rewrite. */
   readonly rewriteBytes?: number;
 }
@@ -18,11 +22,16 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
-/** Metadata in a journal of changes: durable before visible, group commit, crash-safe at every byte. */
+/**
+ * Metadata in a journal of changes: durable before visible, group commit, crash-safe at every byte. Secrets are sealed there; in
+ * memory they are open.
+ */
 export class FileMetadata extends MemoryMetadata {
   override readonly name = "file-metadata";
   readonly #journal: ChangeJournal;
   readonly #path: string;
+  readonly #keyFile: string | undefined;
+  #ring: KeyRing | undefined;
   readonly #clock: Clock;
   readonly #rewriteBytes: number;
   #rewriteAtBytes: number;
@@ -33,6 +42,7 @@ export class FileMetadata extends MemoryMetadata {
   constructor(options: FileMetadataOptions) {
     super(options);
     this.#path = options.path;
+    this.#keyFile = options.keyFile;
     this.#clock = options.clock ?? systemClock;
     this.#rewriteBytes = options.rewriteBytes ?? 4 * 2 ** 20;
     this.#rewriteAtBytes = this.#rewriteBytes;
@@ -42,8 +52,11 @@ export class FileMetadata extends MemoryMetadata {
   override async start(): Promise<void> {
     if (this.#phase === "open") return;
     await mkdir(dirname(this.#path), { recursive: true });
+    this.#ring = await this.#openKeys();
     const changes = await this.#journal.open(`damaged-${Math.floor(this.#clock.wallMs())}`);
-    for (const change of changes) this.state.apply(change);
+    const hasStale = this.#applyKept(changes, this.#ring);
+    // Secrets of before there were keys, or under an old one. What a full disk refuses now is done at the next start.
+    if (hasStale) await this.#rewrite().catch(() => undefined);
     this.#phase = "open";
   }
 
@@ -95,7 +108,7 @@ export class FileMetadata extends MemoryMetadata {
     const allowed = batch.filter((waiting) => this.#isAllowed(waiting));
     if (allowed.length === 0) return;
     try {
-      await this.#journal.append(allowed.map((waiting) => waiting.change));
+      await this.#journal.append(allowed.map((waiting) => this.#sealed(waiting.change)));
     } catch (error) {
       for (const waiting of allowed) waiting.reject(error);
       return;
@@ -118,8 +131,42 @@ export class FileMetadata extends MemoryMetadata {
   async #rewriteWhenLarge(): Promise<void> {
     if (this.#journal.byteCount < this.#rewriteAtBytes) return;
     // A full disk may refuse the copy; the old journal goes on and the next change tries again.
-    await this.#journal.rewrite(this.state.asChanges()).catch(() => undefined);
+    await this.#rewrite().catch(() => undefined);
     this.#rewriteAtBytes = Math.max(this.#rewriteBytes, 2 * this.#journal.byteCount);
+  }
+
+  #openKeys(): Promise<KeyRing> {
+    if (this.#keyFile !== undefined) return KeyRing.read(this.#keyFile);
+    return KeyRing.readOrMake(join(dirname(this.#path), "secrets.key"));
+  }
+
+  /** Whether anything is to be sealed anew. */
+  #applyKept(changes: readonly MetadataChange[], ring: KeyRing): boolean {
+    let hasStale = false;
+    for (const change of changes) {
+      if (change.kind !== "put-subscription") {
+        this.state.apply(change);
+        continue;
+      }
+      const { subscription, isStale } = openedSubscription(change.subscription, ring);
+      hasStale ||= isStale;
+      this.state.apply({ kind: "put-subscription", subscription });
+    }
+    return hasStale;
+  }
+
+  #sealed(change: MetadataChange): MetadataChange {
+    const ring = this.#ring;
+    if (change.kind !== "put-subscription" || !ring) return change;
+    return { ...change, subscription: sealedSubscription(change.subscription, ring) };
+  }
+
+  *#sealedChanges(): Generator<MetadataChange> {
+    for (const change of this.state.asChanges()) yield this.#sealed(change);
+  }
+
+  #rewrite(): Promise<void> {
+    return this.#journal.rewrite(this.#sealedChanges());
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Part } from "@fleetmesh/core";
 import type { GroupPlace } from "../store/shared/group-place.ts";
+import type { TransformSpec } from "../transform/transform.ts";
 
 export interface TopicSpec {
   readonly name: string;
@@ -19,12 +20,26 @@ export interface DeliverySpec {
   readonly ratePerSecond?: number | undefined;
   readonly windowMax: number;
   readonly ordered: boolean;
-  readonly signing?: { readonly secret: string } | undefined;
+  /** Standard Webhooks: each push is signed with every one of these, new and old. */
+  readonly signing?:
+    | { readonly secret?: string | undefined; readonly secrets?: readonly string[] | undefined }
+    | undefined;
   /**
    * What happens when a failing key has parked as many events as a subscription may hold: `pause` (the default) stops its
    * reading until the key goes on; `dead-letter` gives the oldest failing event up.
    */
   readonly whenBlocked?: "pause" | "dead-letter" | undefined;
+}
+
+/** What the sink answered to the validation handshake of the CloudEvents webhook spec. */
+export interface Consent {
+  /** Whom it holds for: a change of the sink asks anew. */
+  readonly sink: string;
+  /** The key of the callback by which the sink may consent later; gone when it has been used. */
+  readonly key?: string | undefined;
+  readonly grantedMs?: number | undefined;
+  /** Pushes in a minute that the sink allows; as many as are wanted when left out. */
+  readonly ratePerMinute?: number | undefined;
 }
 
 export interface Subscription {
@@ -35,6 +50,8 @@ export interface Subscription {
   readonly source?: string | undefined;
   readonly types?: readonly string[] | undefined;
   readonly filters: readonly FilterSpec[];
+  /** What matching events become before they are sent. */
+  readonly transform?: TransformSpec | undefined;
   readonly sink: string;
   readonly protocol: "HTTP";
   readonly protocolsettings: Readonly<Record<string, unknown>>;
@@ -49,8 +66,10 @@ export interface Subscription {
   readonly replicated?: boolean | undefined;
   /** By topic, what its group had been given when it came here from another region. */
   readonly continues?: Readonly<Record<string, GroupPlace>> | undefined;
-  readonly state: "active" | "paused" | "disabled";
-  /** Why it is disabled, e.g. the target answered 410. */
+  readonly consent?: Consent | undefined;
+  /** `pending`: it was asked to validate its sink, and the sink has not consented yet. */
+  readonly state: "active" | "paused" | "disabled" | "pending";
+  /** Why it is disabled or pending, e.g. the target answered 410. */
   readonly stateReason?: string | undefined;
   readonly revision: number;
   readonly createdMs: number;

@@ -58,7 +58,8 @@ export interface DeliveryRecord {
   readonly subscription: string;
   readonly topic: string;
   readonly position: Position;
-  readonly outcome: "delivered" | "dead-lettered" | "expired";
+  /** `filtered`: it matched, and the transform made nothing of it. What did not match has no record. */
+  readonly outcome: "delivered" | "dead-lettered" | "expired" | "filtered";
   readonly attempts: number;
   readonly atMs: number;
   readonly durationMs: number;

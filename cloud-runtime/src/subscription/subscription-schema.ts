@@ -1,26 +1,23 @@
 import { isTopicPattern, strictObject } from "@fleetmesh/core";
 import { z } from "zod";
+import { httpSettings, isHttpUrl, sinkCredential } from "./http-schema.ts";
 
 const millis = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
 const oneHourMs = 3_600_000;
-const visibleText = z.string().regex(/^[\t\x20-\x7e]*$/, "must be printable ASCII");
-
-/** The connection's own headers and those that the mesh itself sets cannot be overridden. */
-const reservedHeaders =
-  /^(host|connection|content-length|content-type|transfer-encoding|keep-alive|upgrade|expect|te|trailer|proxy-.*|traceparent|tracestate|webhook-.*|mesh-.*)$/i;
-
-const headers = z.record(
-  z
-    .string()
-    .regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}$/, "is not a header name")
-    .refine((name) => !reservedHeaders.test(name), "is a header that only the mesh may set"),
-  visibleText.max(8_192),
-);
-
 const backoff = strictObject({
   initialMs: millis(1, oneHourMs).default(500),
   maxMs: millis(1, 24 * oneHourMs).default(600_000),
 });
+
+const signingSecret = z.string().min(1).max(200);
+/** One secret, or several while receivers change from one to the next. */
+const signing = strictObject({
+  secret: signingSecret.optional(),
+  secrets: z.array(signingSecret).min(1).max(4).optional(),
+}).refine(
+  ({ secret, secrets }) => (secret === undefined) !== (secrets === undefined),
+  "must have either secret or secrets",
+);
 
 const delivery = strictObject({
   maxAttempts: z.int().min(1).max(200).default(30),
@@ -29,34 +26,13 @@ const delivery = strictObject({
   ratePerSecond: z.number().min(0.01).max(1_000_000).optional(),
   windowMax: z.int().min(1).max(1_024).default(32),
   ordered: z.boolean().default(true),
-  signing: strictObject({ secret: z.string().min(1).max(200) }).optional(),
+  signing: signing.optional(),
   whenBlocked: z.enum(["pause", "dead-letter"]).optional(),
 });
 
-const secretText = z.string().min(1).max(8_192);
-const sinkCredential = z.discriminatedUnion("credentialtype", [
-  strictObject({
-    credentialtype: z.literal("PLAIN"),
-    identifier: z.string().max(1_000),
-    secret: secretText,
-  }),
-  strictObject({
-    credentialtype: z.literal("ACCESSTOKEN"),
-    accesstoken: secretText.pipe(visibleText),
-    accesstokenexpiresutc: z.string().max(100).optional(),
-    accesstokentype: z.literal("bearer").optional(),
-  }),
-]);
-
-function isSinkUrl(text: string): boolean {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return (
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    url.username + url.password === "" &&
-    url.hash === ""
-  );
-}
+const transformStep = z.record(z.string(), z.unknown());
+/** One step or a chain; the steps themselves are checked where they are compiled. */
+export const transformBody = z.union([transformStep, z.array(transformStep).min(1).max(10)]);
 
 /** The body of POST and PUT /v1/subscriptions, with all defaults. */
 export const subscriptionBody = strictObject({
@@ -71,15 +47,13 @@ export const subscriptionBody = strictObject({
   source: z.string().min(1).max(2_000).optional(),
   types: z.array(z.string().min(1).max(2_000)).min(1).max(1_000).optional(),
   filters: z.array(z.record(z.string(), z.unknown())).max(100).default([]),
+  transform: transformBody.optional(),
   sink: z
     .string()
     .max(4_000)
-    .refine(isSinkUrl, "must be an http or https URL without credentials or fragment"),
+    .refine(isHttpUrl, "must be an http or https URL without credentials or fragment"),
   protocol: z.literal("HTTP", "must be HTTP, the only protocol of this runtime").default("HTTP"),
-  protocolsettings: strictObject({
-    headers: headers.optional(),
-    method: z.enum(["POST", "PUT"]).optional(),
-  }).default({}),
+  protocolsettings: httpSettings.default({}),
   sinkcredential: sinkCredential.optional(),
   delivery: delivery.prefault({}),
   /**

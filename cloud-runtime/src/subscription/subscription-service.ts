@@ -1,13 +1,16 @@
 import { isTopic, MeshError, type Chance, type Clock } from "@fleetmesh/core";
 import type { Principal } from "@fleetmesh/door";
+import { consentState, resumedState } from "../consent/consent-state.ts";
 import type { Dispatcher } from "../delivery/dispatcher.ts";
 import { sendTestEvent, type TestResult } from "../delivery/test-delivery.ts";
 import { statusOf, type SubscriptionStatus } from "../delivery/subscription-status.ts";
 import { admitTopicFor } from "../ingress/topic-admission.ts";
 import type { Metadata, Subscription } from "../metadata/metadata.ts";
 import { subscriptionUnknown } from "../metadata/metadata-state.ts";
+import { hasSealedSecret, released } from "../secret/sealed-subscription.ts";
 import type { EventStore } from "../store/event-store.ts";
-import { AddressGuard, hostOf, type AddressRules } from "../target/address-guard.ts";
+import { AddressGuard, type AddressRules } from "../target/address-guard.ts";
+import { assertReachable } from "./assert-reachable.ts";
 import { assertTellsGroups, continuedPlaces } from "./continued-places.ts";
 import { parseSubscription } from "./subscription-api.ts";
 import type { SubscriptionBody } from "./subscription-schema.ts";
@@ -22,6 +25,8 @@ export interface SubscriptionServiceOptions extends AddressRules {
   /** This node's name, shown in a subscription's status. */
   readonly node: string;
 }
+
+const attemptsMax = 5;
 
 /**
  * What may be done with subscriptions, and by whom: managing them takes an operator who may read the topic.
@@ -60,7 +65,7 @@ export class SubscriptionService {
       throw new MeshError("SUBSCRIPTION_EXISTS", `The subscription "${id}" exists already`);
 
     const createdMs = Math.floor(clock.wallMs());
-    const begun = { id, state: "active", revision: 1, createdMs } as const;
+    const begun = { id, ...consentState(wanted), revision: 1, createdMs };
     const isContinued = wanted.start === "continue";
     const continues = isContinued
       ? await continuedPlaces(store, { id, topic: wanted.topic })
@@ -76,19 +81,47 @@ export class SubscriptionService {
     return this.#kept(id);
   }
 
-  async replace(principal: Principal, id: string, body: unknown): Promise<Subscription> {
+  replace(principal: Principal, id: string, body: unknown): Promise<Subscription> {
+    return onItsNewest(() => this.#replace(principal, id, body));
+  }
+
+  async remove(principal: Principal, id: string): Promise<void> {
+    this.#managed(principal, id);
+    await this.#options.metadata.removeSubscription(id);
+    await this.#options.dispatcher.settled();
+  }
+
+  setState(principal: Principal, id: string, state: "active" | "paused"): Promise<Subscription> {
+    return onItsNewest(() => this.#setState(this.#managed(principal, id), state));
+  }
+
+  async test(principal: Principal, id: string): Promise<TestResult> {
+    const kept = this.#managed(principal, id);
+    if (kept.state === "pending")
+      throw new MeshError("SUBSCRIPTION_INVALID", kept.stateReason ?? "The sink has not consented");
+    const { dispatcher, clock, chance } = this.#options;
+    return sendTestEvent(dispatcher, kept, { clock, chance });
+  }
+
+  status(principal: Principal, id: string): Promise<SubscriptionStatus & { node: string }> {
+    const kept = this.get(principal, id);
+    const { dispatcher, store, node } = this.#options;
+    return statusOf(dispatcher, store, kept).then((status) => ({ ...status, node }));
+  }
+
+  async #replace(principal: Principal, id: string, body: unknown): Promise<Subscription> {
     const kept = this.#managed(principal, id);
     const wanted = parseSubscription(body, kept);
     if (wanted.id !== undefined && wanted.id !== id)
       throw new MeshError("SUBSCRIPTION_INVALID", "id: cannot be changed");
     await this.#assertAllowed(principal, wanted);
-    const { state, stateReason, createdMs, revision, continues } = kept;
+    // New secrets have come for those that could not be opened.
+    const { createdMs, revision, continues } = kept;
     const spec = specOf(wanted);
     const changed: Subscription = {
       ...spec,
       id,
-      state,
-      stateReason,
+      ...consentState(wanted, released(kept)),
       createdMs,
       revision: revision + 1,
       ...(continues && { continues }),
@@ -98,32 +131,15 @@ export class SubscriptionService {
     return this.#put({ ...changed, starts });
   }
 
-  async remove(principal: Principal, id: string): Promise<void> {
-    this.#managed(principal, id);
-    await this.#options.metadata.removeSubscription(id);
-    await this.#options.dispatcher.settled();
-  }
-
-  async setState(
-    principal: Principal,
-    id: string,
-    state: "active" | "paused",
-  ): Promise<Subscription> {
-    const kept = this.#managed(principal, id);
+  async #setState(kept: Subscription, state: "active" | "paused"): Promise<Subscription> {
     if (kept.state === state) return kept;
-    return this.#put({ ...kept, state, stateReason: undefined, revision: kept.revision + 1 });
-  }
-
-  test(principal: Principal, id: string): Promise<TestResult> {
-    const kept = this.#managed(principal, id);
-    const { dispatcher, clock, chance } = this.#options;
-    return sendTestEvent(dispatcher, kept, { clock, chance });
-  }
-
-  status(principal: Principal, id: string): Promise<SubscriptionStatus & { node: string }> {
-    const kept = this.get(principal, id);
-    const { dispatcher, store, node } = this.#options;
-    return statusOf(dispatcher, store, kept).then((status) => ({ ...status, node }));
+    if (state === "active" && hasSealedSecret(kept))
+      throw new MeshError("SUBSCRIPTION_INVALID", kept.stateReason ?? "A secret cannot be opened", {
+        hint: "Bring the key back and start again, or PUT the subscription with its secrets.",
+      });
+    const next = state === "active" ? resumedState(kept) : state;
+    const stateReason = next === "pending" ? "the sink has not consented yet" : undefined;
+    return this.#put({ ...kept, state: next, stateReason, revision: kept.revision + 1 });
   }
 
   async #put(changed: Subscription): Promise<Subscription> {
@@ -144,10 +160,11 @@ export class SubscriptionService {
   }
 
   async #assertAllowed(principal: Principal, wanted: SubscriptionBody): Promise<void> {
-    const { topic, sink, replicated } = wanted;
+    const { topic, replicated, transform } = wanted;
     if (replicated) assertTellsGroups(this.#options.store, "replicated");
     if (!mayReadAll(principal, topic)) throw notPermitted(`to read "${topic}"`);
-    await this.#guard.assertResolves(hostOf(new URL(sink)));
+    await assertReachable(wanted, this.#options, this.#guard);
+    if (transform) await this.#options.dispatcher.transforms.check(transform);
     if (isTopic(topic)) await admitTopicFor(this.#options.metadata, principal, topic);
   }
 }
@@ -156,7 +173,7 @@ type Spec = Omit<Subscription, "id" | "state" | "revision" | "createdMs">;
 
 /** What of a body is kept: `start` is used once, and a credential has only fields with a value. */
 function specOf(body: SubscriptionBody): Spec {
-  const { topic, consumergroup, source, types, filters, sink } = body;
+  const { topic, consumergroup, source, types, filters, transform, sink } = body;
   const { protocol, protocolsettings, sinkcredential, delivery, replicated } = body;
   const credential = sinkcredential && {
     sinkcredential: Object.fromEntries(
@@ -170,9 +187,21 @@ function specOf(body: SubscriptionBody): Spec {
     ...sent,
     ...(source !== undefined && { source }),
     ...(types && { types }),
+    ...(transform && { transform }),
     ...(replicated && { replicated }),
     ...credential,
   };
+}
+
+/** Again, when the mesh itself changed the subscription meanwhile: a consent came, or a token was renewed. */
+async function onItsNewest<Result>(change: () => Promise<Result>): Promise<Result> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await change();
+    } catch (error) {
+      if (!MeshError.is(error, "SUBSCRIPTION_EXISTS") || attempt === attemptsMax) throw error;
+    }
+  }
 }
 
 function assertOperator(principal: Principal): void {

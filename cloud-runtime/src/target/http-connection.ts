@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
-import { failureOf, outcomeOf } from "./push-outcome.ts";
+import { connect as connectTls, type SecureContext } from "node:tls";
+import { failureOf, outcomeOf, type AnswerReader } from "./push-outcome.ts";
 import { ResponseReader } from "./response-reader.ts";
 import type { Delivery, DeliveryOutcome } from "./target.ts";
 
@@ -11,13 +11,14 @@ export interface HttpEndpoint {
   readonly host: string;
   readonly port: number;
   readonly lookup: LookupFunction | undefined;
+  /** A client certificate, and whom to trust, where that is not the usual. */
+  readonly secureContext: SecureContext | undefined;
   /** The last TLS session, with which a connection opens sooner. */
   session: Buffer | undefined;
 }
 
 /** What a connection needs of the target that opened it. */
-export interface ConnectionOwner {
-  wallMs(): number;
+export interface ConnectionOwner extends AnswerReader {
   /** It may take the next request. */
   freed(connection: HttpConnection): void;
   closed(connection: HttpConnection): void;
@@ -98,7 +99,7 @@ export class HttpConnection {
     this.#fail({ kind: "aborted" });
   }
 
-  #connect({ isTls, host, port, lookup, session }: HttpEndpoint): Socket {
+  #connect({ isTls, host, port, lookup, session, secureContext }: HttpEndpoint): Socket {
     const options = {
       ...{ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 },
       ...(lookup === undefined ? {} : { lookup }),
@@ -107,7 +108,8 @@ export class HttpConnection {
     if (!isTls) return connectTcp(options);
     // No server name for an address (RFC 6066, 3).
     const servername = isIP(host) === 0 ? host : "";
-    return connectTls({ ...options, servername, session, ALPNProtocols: ["http/1.1"] });
+    const tls = { servername, session, secureContext, ALPNProtocols: ["http/1.1"] };
+    return connectTls({ ...options, ...tls });
   }
 
   #opened(): void {
@@ -132,7 +134,7 @@ export class HttpConnection {
   }
 
   #answered(): void {
-    const outcome = outcomeOf(this.#answer, this.#owner.wallMs());
+    const outcome = outcomeOf(this.#answer, this.#owner);
     const delivery = this.#delivery;
     this.#delivery = undefined;
     // An answer that came before the whole request was written leaves a rest that nobody wants.
@@ -153,7 +155,7 @@ export class HttpConnection {
     this.#close();
     if (!delivery) return;
     const hasStatus = this.#answer.status > 0;
-    delivery.settle(hasStatus ? outcomeOf(this.#answer, this.#owner.wallMs()) : failure);
+    delivery.settle(hasStatus ? outcomeOf(this.#answer, this.#owner) : failure);
   }
 
   #close(): void {

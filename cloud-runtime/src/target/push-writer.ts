@@ -3,13 +3,28 @@ import type { Subscription } from "../metadata/metadata.ts";
 import type { Delivery } from "./target.ts";
 import { TraceParent } from "./trace-parent.ts";
 import { eventIdentity } from "./webhook-id.ts";
-import { signingKey, webhookSignature } from "./webhook-signature.ts";
+import { signatureCharsMax, signingSecretsOf, WebhookSigner } from "./webhook-signature.ts";
 
 /** More than the headers that differ from push to push can take. */
 const variableCharsMax = 384;
+const authorizationCharsMax = 8_192 + 64;
 const keptBytesMax = 64 * 1024;
 const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 const headerValue = /^[\t\x20-\x7e]*$/;
+
+export interface PushWriterPorts {
+  readonly clock: Clock;
+  readonly chance: Chance;
+  /** `write` is given one with each push. */
+  readonly hasAuthorization?: boolean;
+  readonly origin?: string | undefined;
+}
+
+interface Written {
+  readonly bytes: Buffer;
+  readonly end: number;
+  readonly authorization: string | undefined;
+}
 
 /**
  * Makes the bytes of a push: request line, headers and structured event in one piece, written over the last one's, so that a
@@ -19,31 +34,30 @@ const headerValue = /^[\t\x20-\x7e]*$/;
 export class PushWriter {
   readonly #clock: Clock;
   readonly #trace: TraceParent;
-  readonly #signingKey: Buffer | undefined;
+  readonly #signer: WebhookSigner | undefined;
   readonly #fixed: string;
   readonly #bodyAt: number;
   #bytes: Buffer | undefined;
   #timestampSeconds = 0;
   #timestamp = "";
 
-  constructor(
-    subscription: Subscription,
-    ports: { readonly clock: Clock; readonly chance: Chance },
-  ) {
-    const secret = subscription.delivery.signing?.secret;
+  constructor(subscription: Subscription, ports: PushWriterPorts) {
+    const secrets = signingSecretsOf(subscription.delivery);
     this.#clock = ports.clock;
     this.#trace = new TraceParent(ports.chance);
-    this.#signingKey = secret === undefined ? undefined : signingKey(secret);
-    this.#fixed = fixedHead(subscription);
-    this.#bodyAt = this.#fixed.length + variableCharsMax;
+    this.#signer = secrets.length === 0 ? undefined : new WebhookSigner(secrets);
+    this.#fixed = fixedHead(subscription, ports.origin);
+    const signatureChars = secrets.length * signatureCharsMax;
+    const authorizationChars = ports.hasAuthorization === true ? authorizationCharsMax : 0;
+    this.#bodyAt = this.#fixed.length + variableCharsMax + signatureChars + authorizationChars;
   }
 
   /** A whole request. The next call writes over it, unless `keepLast` was called before. */
-  write(delivery: Delivery): Buffer {
+  write(delivery: Delivery, authorization?: string): Buffer {
     const text = new StructuredText(delivery.event);
     const bytes = this.#room(this.#bodyAt + text.byteCount);
     const end = text.write(bytes, this.#bodyAt);
-    const head = this.#head(delivery, { bytes, end });
+    const head = this.#head(delivery, { bytes, end, authorization });
     const start = this.#bodyAt - head.length;
     bytes.write(head, start, "latin1");
     return bytes.subarray(start, end);
@@ -61,17 +75,17 @@ export class PushWriter {
     return bytes;
   }
 
-  #head(delivery: Delivery, { bytes, end }: { readonly bytes: Buffer; end: number }): string {
+  #head(delivery: Delivery, { bytes, end, authorization }: Written): string {
     const { event } = delivery;
     const { webhookId, traceId } = eventIdentity(event, delivery.subscription);
     const timestamp = this.#now();
     let head = `${this.#fixed}webhook-id: ${webhookId}\r\nwebhook-timestamp: ${timestamp}\r\n`;
     head += `traceparent: ${this.#trace.next(event, traceId)}\r\n`;
-    if (this.#signingKey) {
-      const body = bytes.subarray(this.#bodyAt, end);
-      const content = { id: webhookId, timestampSeconds: this.#timestampSeconds, body };
-      head += `webhook-signature: ${webhookSignature(this.#signingKey, content)}\r\n`;
+    if (this.#signer) {
+      const body = { bytes, start: this.#bodyAt, end };
+      head += `webhook-signature: ${this.#signer.sign(webhookId, timestamp, body)}\r\n`;
     }
+    if (authorization !== undefined) head += `authorization: ${authorization}\r\n`;
     if (delivery.isRedriven) head += "mesh-redriven: true\r\n";
     return `${head}content-length: ${end - this.#bodyAt}\r\n\r\n`;
   }
@@ -86,16 +100,20 @@ export class PushWriter {
   }
 }
 
-function fixedHead(subscription: Subscription): string {
+function fixedHead(subscription: Subscription, origin: string | undefined): string {
   const url = new URL(subscription.sink);
   const method = subscription.protocolsettings["method"] === "PUT" ? "PUT" : "POST";
   let head = `${method} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
   head += "connection: keep-alive\r\n";
   head += "content-type: application/cloudevents+json; charset=utf-8\r\n";
+  // With each push to a sink that was asked (CloudEvents webhook spec, 4.1).
+  if (origin !== undefined && "validation" in subscription.protocolsettings)
+    head += headerLine("webhook-request-origin", origin);
   const custom = Object.entries(subscription.protocolsettings["headers"] ?? {});
   for (const [name, value] of custom) head += headerLine(name, String(value));
   const credential = subscription.sinkcredential;
-  if (credential) head += headerLine("authorization", authorizationOf(credential));
+  const header = credential && credentialHeader(credential);
+  if (header) head += headerLine(...header);
   return head;
 }
 
@@ -104,12 +122,27 @@ function headerLine(name: string, value: string): string {
   throw new MeshError("SUBSCRIPTION_INVALID", `The header ${JSON.stringify(name)} cannot be sent`);
 }
 
-function authorizationOf(credential: Readonly<Record<string, string>>): string {
-  if (credential["credentialtype"] === "PLAIN") {
-    const pair = `${credential["identifier"] ?? ""}:${credential["secret"] ?? ""}`;
-    return `Basic ${Buffer.from(pair).toString("base64")}`;
+/** Undefined for a token that is fetched: it comes with each push. */
+function credentialHeader(
+  credential: Readonly<Record<string, string>>,
+): [name: string, value: string] | undefined {
+  const { credentialtype: type, identifier = "", secret = "", accesstoken = "" } = credential;
+  const { headername = "", apikey = "" } = credential;
+  switch (type) {
+    case "PLAIN":
+      return [
+        "authorization",
+        `Basic ${Buffer.from(`${identifier}:${secret}`).toString("base64")}`,
+      ];
+    case "ACCESSTOKEN":
+      return ["authorization", `Bearer ${accesstoken}`];
+    case "APIKEY":
+      return [headername, apikey];
+    case "CLIENTCREDENTIALS":
+    case "REFRESHTOKEN":
+      return undefined;
+    case undefined:
+    default:
+      throw new MeshError("SUBSCRIPTION_INVALID", "sinkcredential.credentialtype is not supported");
   }
-  if (credential["credentialtype"] === "ACCESSTOKEN")
-    return `Bearer ${credential["accesstoken"] ?? ""}`;
-  throw new MeshError("SUBSCRIPTION_INVALID", "sinkcredential.credentialtype is not supported");
 }

@@ -46,6 +46,8 @@ export interface Delivery {
  */
 export interface Target {
   readonly kind: string;
+  /** How many deliveries it can have on their way now, where it has a bound of its own; more wait, on their own time. */
+  readonly placesMax?: number;
   deliver(delivery: Delivery): void;
   stop(): Promise<void>;
 }

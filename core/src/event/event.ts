@@ -30,19 +30,29 @@ export interface MeshEvent {
 
 export const noExtensions: readonly Extension[] = [];
 
-/** An attribute by its CloudEvents name; undefined when the event does not have it. */
+/**
+ * An attribute by its CloudEvents name; undefined when the event does not have it. Each is read by its own name: `event[name]`,
+ * with a name that was cut out of a longer text, has been seen to read undefined once in some hundred million times (Node 20,
+ * in optimised code).
+ */
 export function attributeOf(event: MeshEvent, name: string): AttributeValue | undefined {
   switch (name) {
     case "specversion":
       return "1.0";
     case "id":
+      return event.id;
     case "source":
+      return event.source;
     case "type":
+      return event.type;
     case "subject":
+      return event.subject;
     case "time":
+      return event.time;
     case "datacontenttype":
+      return event.datacontenttype;
     case "dataschema":
-      return event[name];
+      return event.dataschema;
     default:
       for (const [key, value] of event.extensions) if (key === name) return value;
       return undefined;

@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 import { MeshError, type Clock, type Timer } from "@fleetmesh/core";
 import type { MessageId } from "../message-id.ts";
+import { tokenRefusal } from "../token-refusal.ts";
+import { currentToken, type TokenSource } from "../token-source.ts";
 import { formatBrokerAddress, type BrokerAddress } from "./broker-address.ts";
 import { openBrokerSocket, type BrokerTls } from "./broker-socket.ts";
 import { authResponseFrame, connectFrame, pingFrame, pongFrame } from "./command.ts";
@@ -17,7 +19,7 @@ export interface BrokerConnectionOptions {
   /** The broker that a proxy at this address shall pass everything on to. */
   readonly proxyTo: string | undefined;
   /** Asked at each connection and whenever the broker wants a fresh one. */
-  readonly token: (() => Promise<string>) | undefined;
+  readonly token: TokenSource | undefined;
   readonly tls: BrokerTls | undefined;
   readonly clock: Clock;
   /** A silence of this length is broken by a ping; of twice this, the connection is dead. */
@@ -83,13 +85,16 @@ export class BrokerConnection {
   #isHeard = true;
   #keepAlive: Timer | undefined;
   #handshake: Timer | undefined;
+  /** The last that was shown to the broker. */
+  #token: string | undefined;
 
-  /** Resolves when the broker has accepted the token. Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED. */
+  /** Resolves when the broker has accepted the token. Errors: PULSAR_UNAVAILABLE, PULSAR_DENIED, PULSAR_TOKEN_EXPIRED. */
   static async open(options: BrokerConnectionOptions): Promise<BrokerConnection> {
     const { address, tls, clock, requestMsMax: connectMsMax, proxyTo } = options;
-    const token = await tokenOf(options);
+    const token = await currentToken(options.token);
     const socket = await openBrokerSocket({ address, tls, clock, connectMsMax });
     const connection = new BrokerConnection(options, socket);
+    connection.#token = token;
     connection.write(connectFrame({ token, proxyTo }));
     await connection.#accepted.promise;
     return connection;
@@ -235,7 +240,8 @@ export class BrokerConnection {
 
   async #onChallenge(): Promise<void> {
     try {
-      const token = await tokenOf(this.#options);
+      const token = await currentToken(this.#options.token);
+      this.#token = token;
       if (token !== undefined) this.write(authResponseFrame(token));
     } catch (error) {
       this.#fail(MeshError.from(error));
@@ -248,13 +254,18 @@ export class BrokerConnection {
     this.#questions.delete(requestId);
     question?.timer.cancel();
     if (type !== commandType.error) return question?.resolve({ type, fields });
-    const asked =
-      question?.asked ??
-      `the connection to ${this.#name} (needs a valid token that has not expired)`;
-    const reason = serverError(fields, { code: 2, text: 3, asked });
     // An error without its question refuses the connection itself.
-    if (question === undefined && this.#keepAlive === undefined) this.#fail(reason);
-    else question?.reject(reason);
+    if (question !== undefined)
+      question.reject(serverError(fields, { code: 2, text: 3, asked: question.asked }));
+    else if (this.#keepAlive === undefined) this.#fail(this.#refusal(fields));
+  }
+
+  #refusal(fields: ProtobufFields): MeshError {
+    const asked = `the connection to ${this.#name} (needs a valid token)`;
+    const error = serverError(fields, { code: 2, text: 3, asked });
+    if (!MeshError.is(error, "PULSAR_DENIED")) return error;
+    const refused = { asked, token: this.#token, atMs: this.#options.clock.wallMs() };
+    return tokenRefusal(refused, fields.text(3).slice(0, 500));
   }
 
   #onReceipt(fields: ProtobufFields): void {
@@ -318,13 +329,4 @@ export function messageIdOf(fields: ProtobufFields, field: number): MessageId | 
   if (id === undefined) return undefined;
   const [ledger, entry, batch] = [id.number(1), id.number(2), id.number(4)];
   return { ledger: ledger ?? -1, entry: entry ?? -1, batch: batch ?? -1 };
-}
-
-async function tokenOf({ token }: BrokerConnectionOptions): Promise<string | undefined> {
-  try {
-    return await token?.();
-  } catch (cause) {
-    const { message } = MeshError.from(cause);
-    throw new MeshError("PULSAR_UNAVAILABLE", `There is no token: ${message}`, { cause });
-  }
 }

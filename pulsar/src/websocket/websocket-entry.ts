@@ -1,4 +1,5 @@
 import { MeshError, sleep } from "@fleetmesh/core";
+import { currentToken, type TokenSource } from "../token-source.ts";
 import { WebSocketSession, type WebSocketSessionOptions } from "./websocket-session.ts";
 
 export interface WebSocketEntryOptions extends Pick<
@@ -7,7 +8,7 @@ export interface WebSocketEntryOptions extends Pick<
 > {
   /** Tried in turn until one answers. */
   readonly addresses: readonly string[];
-  readonly token: (() => Promise<string>) | undefined;
+  readonly token: TokenSource | undefined;
 }
 
 export interface SessionWish extends Pick<WebSocketSessionOptions, "asked" | "onText"> {
@@ -64,17 +65,8 @@ export class WebSocketEntry {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) parameters.set(name, String(value));
     const url = `${address}/${place}?${parameters.toString()}`;
-    const known = await tokenOf(token);
+    const known = await currentToken(token);
     const session = { tls, clock, keepAliveMs, requestMsMax };
     return WebSocketSession.open({ ...session, url, asked, onText, token: known });
-  }
-}
-
-async function tokenOf(token: (() => Promise<string>) | undefined): Promise<string | undefined> {
-  try {
-    return await token?.();
-  } catch (cause) {
-    const { message } = MeshError.from(cause);
-    throw new MeshError("PULSAR_UNAVAILABLE", `There is no token: ${message}`, { cause });
   }
 }

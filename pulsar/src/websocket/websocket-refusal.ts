@@ -1,7 +1,7 @@
 import { MeshError, type ErrorName } from "@fleetmesh/core";
+import { tokenRefusal, type RefusedToken } from "../token-refusal.ts";
 
 const kinds: Readonly<Record<number, ErrorName>> = {
-  401: "PULSAR_DENIED",
   403: "PULSAR_DENIED",
   404: "TOPIC_UNKNOWN",
   409: "PULSAR_FENCED",
@@ -14,10 +14,11 @@ export interface HttpAnswer {
 }
 
 /** What the server answered instead of opening the connection. `asked` names it, with the permission that it takes. */
-export function webSocketRefusal(asked: string, { status, page }: HttpAnswer): MeshError {
+export function webSocketRefusal(refused: RefusedToken, { status, page }: HttpAnswer): MeshError {
+  if (status === 401)
+    return tokenRefusal({ ...refused, status }, "the token is missing, wrong or expired");
   const kind = kinds[status] ?? "PULSAR_UNAVAILABLE";
-  const reason = status === 401 ? "the token is missing, wrong or expired" : reasonOf(page);
-  const text = `Pulsar refused ${asked} (${status}): ${reason}`;
+  const text = `Pulsar refused ${refused.asked} (${status}): ${reasonOf(page)}`;
   return new MeshError(kind, text, { details: { pulsarStatus: status } });
 }
 

@@ -82,7 +82,7 @@ export class WebSocketSession {
 
   #opened(): Promise<void> {
     const socket = this.#socket;
-    const { asked, clock, keepAliveMs } = this.#options;
+    const { asked, token, clock, keepAliveMs } = this.#options;
     return new Promise((resolve, reject) => {
       socket.once("open", () => {
         this.#timer = clock.setTimer(keepAliveMs, () => this.#ping());
@@ -90,7 +90,8 @@ export class WebSocketSession {
       });
       socket.once("unexpected-response", (request: ClientRequest, response: IncomingMessage) => {
         void pageOf(response).then((page) => {
-          reject(webSocketRefusal(asked, { status: response.statusCode ?? 0, page }));
+          const refused = { asked, token, atMs: clock.wallMs() };
+          reject(webSocketRefusal(refused, { status: response.statusCode ?? 0, page }));
           request.destroy();
         });
       });

@@ -1,11 +1,10 @@
 import { createLogger, seededChance, SimulatedClock, type Chance } from "@fleetmesh/core";
+import type { DeliveryStore, EventStore } from "@fleetmesh/cloud-runtime";
+import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/pulsar";
 import {
   openPulsarStore,
-  type DeliveryStore,
-  type EventStore,
   type PulsarStore,
-} from "@fleetmesh/cloud-runtime";
-import { MemoryBroker, MemoryPulsarAdmin, MemoryPulsarClient } from "@fleetmesh/pulsar";
+} from "../../../cloud-runtime/src/store/pulsar-store.ts";
 
 export const region = "cn-east";
 export const topics = ["vehicle.speed", "vehicle.door", "plant.press"] as const;

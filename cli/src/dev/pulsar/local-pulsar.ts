@@ -1,7 +1,13 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MeshError, sleep, type Clock, type Logger } from "@fleetmesh/core";
-import { pulsarArgs, writePulsarConfig } from "./pulsar-command.ts";
+import {
+  pulsarArgs,
+  pulsarLastWords,
+  pulsarLog,
+  pulsarOutput,
+  writePulsarConfig,
+} from "./pulsar-command.ts";
 import { isPortFree, type PulsarPlace } from "./pulsar-place.ts";
 import { ServerProcess } from "./server-process.ts";
 
@@ -59,7 +65,7 @@ export class LocalPulsar {
       command: "java",
       args: pulsarArgs(dir, ports),
       cwd: dir,
-      logFile: this.#logFile,
+      logFile: join(dir, pulsarOutput),
     });
     // Stopped while it was made.
     if (this.#isStopping()) await this.#process.end("SIGKILL");
@@ -131,8 +137,8 @@ export class LocalPulsar {
   }
 
   async #failed(what: string): Promise<MeshError> {
-    const log = await readFile(this.#logFile, "utf8").catch(() => "");
-    const lines = log.trimEnd().split("\n").slice(-3).join("\n");
+    const words = await pulsarLastWords(this.#place.dir, 4_000);
+    const lines = words.split("\n").slice(-3).join("\n");
     const text = `${this.#place.region}'s Pulsar ${what}\n${lines}`;
     return new MeshError("PULSAR_UNAVAILABLE", text, { hint: `Its log is ${this.#logFile}.` });
   }
@@ -142,6 +148,6 @@ export class LocalPulsar {
   }
 
   get #logFile(): string {
-    return join(this.#place.dir, "pulsar.log");
+    return join(this.#place.dir, pulsarLog);
   }
 }

@@ -70,9 +70,22 @@ const javaFlags = [
   "-Dpulsar.allocator.exit_on_oom=true",
 ];
 
-const logConfig = `<Configuration status="ERROR">
-  <Appenders><Console name="out"><PatternLayout pattern="%d %-5level %logger{36} - %msg%n"/></Console></Appenders>
-  <Loggers><Root level="info"><AppenderRef ref="out"/></Root></Loggers>
+/** In the server's folder, where it runs. */
+export const pulsarLog = "pulsar.log";
+/** What Java itself says, before there is a log and when it fails. */
+export const pulsarOutput = "pulsar.out";
+const logBytesMaxDefault = 8 * 1024 * 1024;
+
+/** The log and the one before it. */
+const logConfig = (bytesMax: number): string => `<Configuration status="ERROR">
+  <Appenders>
+    <RollingFile name="log" fileName="${pulsarLog}" filePattern="pulsar.%i.log">
+      <PatternLayout pattern="%d %-5level %logger{36} - %msg%n"/>
+      <SizeBasedTriggeringPolicy size="${bytesMax}"/>
+      <DefaultRolloverStrategy max="1"/>
+    </RollingFile>
+  </Appenders>
+  <Loggers><Root level="info"><AppenderRef ref="log"/></Root></Loggers>
 </Configuration>
 `;
 
@@ -82,6 +95,8 @@ export async function writePulsarConfig(given: {
   readonly name: string;
   readonly ports: PulsarPorts;
   readonly settings: PulsarSettings;
+  /** Of its log; as much is kept of what was before. Default 8 MiB. */
+  readonly logBytesMax?: number | undefined;
 }): Promise<void> {
   const shipped = await readFile(join(pulsarHome, "conf", "standalone.conf"), "utf8");
   const own = {
@@ -97,7 +112,10 @@ export async function writePulsarConfig(given: {
     ...Object.entries(own).map(([name, value]) => `${name}=${value}`),
   ];
   await writeFile(join(given.dir, "standalone.conf"), `${lines.join("\n")}\n`);
-  await writeFile(join(given.dir, "log4j2.xml"), logConfig);
+  await writeFile(
+    join(given.dir, "log4j2.xml"),
+    logConfig(given.logBytesMax ?? logBytesMaxDefault),
+  );
 }
 
 export function pulsarArgs(dir: string, ports: PulsarPorts): string[] {
@@ -110,4 +128,13 @@ export function pulsarArgs(dir: string, ports: PulsarPorts): string[] {
     ...["--bookkeeper-port", String(ports.bookie), "--advertised-address", "127.0.0.1"],
     ...["--no-functions-worker", "--no-stream-storage"],
   ];
+}
+
+/** The end of what the server in this folder said last: its log's, and behind it Java's own words. */
+export async function pulsarLastWords(dir: string, characters: number): Promise<string> {
+  const texts = [pulsarLog, pulsarOutput].map(async (name) => {
+    const text = await readFile(join(dir, name), "utf8").catch(() => "");
+    return text.slice(-characters).trimEnd();
+  });
+  return (await Promise.all(texts)).filter((text) => text !== "").join("\n");
 }

@@ -1,13 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { open } from "node:fs/promises";
+import { open, rename, stat } from "node:fs/promises";
 
 export interface ServerCommand {
   readonly command: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** Takes stdout and stderr, appended. */
+  /** Takes stdout and stderr, appended. When it is large at a start it becomes `<logFile>.1`, in the place of an older one. */
   readonly logFile: string;
 }
+
+const logBytesMax = 1024 * 1024;
 
 /** A server as a child process, which never outlives the process that started it, however that ends. */
 export class ServerProcess {
@@ -16,6 +18,7 @@ export class ServerProcess {
   readonly #gone: Promise<void>;
 
   static async start(given: ServerCommand): Promise<ServerProcess> {
+    await putAsideLarge(given.logFile);
     const log = await open(given.logFile, "a");
     try {
       const child = spawn(given.command, given.args, {
@@ -82,4 +85,12 @@ function startGuard(pid: number): ChildProcess {
   });
   guard.unref();
   return guard;
+}
+
+async function putAsideLarge(file: string): Promise<void> {
+  const size = await stat(file).then(
+    (found) => found.size,
+    () => 0,
+  );
+  if (size > logBytesMax) await rename(file, `${file}.1`);
 }

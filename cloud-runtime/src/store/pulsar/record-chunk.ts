@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter, MeshError } from "@fleetmesh/core";
 import type { DeliveryRecord } from "../delivery-store.ts";
 import { PositionReader, PositionWriter } from "./position-codec.ts";
 
-const outcomes = ["delivered", "dead-lettered", "expired"] as const;
+const outcomes = ["delivered", "dead-lettered", "expired", "filtered"] as const;
 
 /** Some delivery records as one value, each some fifteen bytes; the names of subscriptions and topics once. */
 export function encodeRecords(records: readonly DeliveryRecord[]): Uint8Array {

@@ -3,7 +3,7 @@ import type { DeliveryRecord } from "../delivery-store.ts";
 import type { RecordRow } from "./store-op.ts";
 
 const ordinalGrammar = /^(?:0|[1-9][0-9]{0,14})$/;
-const outcomes = ["delivered", "dead-lettered", "expired"] as const;
+const outcomes = ["delivered", "dead-lettered", "expired", "filtered"] as const;
 
 /** Positions in reading order: as steps when they are this store's ordinals, else as texts. Thousands cost a few KiB. */
 export function encodeAhead(ahead: readonly string[]): Uint8Array {
