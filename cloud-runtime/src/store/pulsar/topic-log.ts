@@ -6,7 +6,7 @@ import {
   type ReceivedMessage,
   type TopicPolicy,
 } from "@fleetmesh/pulsar";
-import { hasGrown } from "../shared/retention.ts";
+import { hasGrown } from "../shared/has-grown.ts";
 import type { RunNumbers } from "./audit/run-numbers.ts";
 import { topicStart } from "./message-place.ts";
 import { unavailable, within, type StorePorts } from "./store-ports.ts";
@@ -130,14 +130,9 @@ export class TopicLog {
   async remove(last: MessageId): Promise<string | undefined> {
     try {
       await this.foldToEnd();
-      if (compareMessageIds(this.state.lastEvent, last) > 0) return hasGrown;
-      await this.stop();
-      return await this.#options.ports.admin.deleteUnused(this.topic);
+      const isWhole = compareMessageIds(this.state.lastEvent, last) <= 0;
+      return isWhole ? await this.#delete() : hasGrown;
     } finally {
-      await this.stop();
-      this.#follower = this.#newFollower();
-      this.#senders = this.#newSenders();
-      this.#ensured = undefined;
       this.#isLeaving = false;
     }
   }
@@ -151,6 +146,18 @@ export class TopicLog {
     const senders = this.#senders.map((sender) => sender.stop());
     await this.#follower.stop();
     await Promise.all(senders);
+  }
+
+  /** A follower or sender that was stopped stays so: there are others afterwards. */
+  async #delete(): Promise<string | undefined> {
+    await this.stop();
+    try {
+      return await this.#options.ports.admin.deleteUnused(this.topic);
+    } finally {
+      this.#follower = this.#newFollower();
+      this.#senders = this.#newSenders();
+      this.#ensured = undefined;
+    }
   }
 
   #newFollower(): TopicFollower {

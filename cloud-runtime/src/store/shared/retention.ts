@@ -12,6 +12,3 @@ export const retentionDefault: Retention = {
 };
 
 export const trimEveryMs = 30_000;
-
-/** Why a topic is not removed. */
-export const hasGrown = "events came meanwhile";

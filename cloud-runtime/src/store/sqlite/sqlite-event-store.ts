@@ -23,7 +23,7 @@ import type {
   TopicBounds,
 } from "../event-store.ts";
 import { idHash } from "../shared/event-identity.ts";
-import { hasGrown } from "../shared/retention.ts";
+import { hasGrown } from "../shared/has-grown.ts";
 import { PageCollector } from "../shared/page-collector.ts";
 import { ordinalAfter, positionOf } from "../shared/topic-position.ts";
 import { originsOf } from "./block-origin.ts";
