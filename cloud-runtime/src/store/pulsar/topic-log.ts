@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { sleep } from "@fleetmesh/core";
 import {
   compareMessageIds,
   type MessageId,
@@ -33,6 +34,8 @@ export interface TopicLogOptions {
 }
 
 const reachMsMax = 10_000;
+/** Between attempts to delete: the broker counts our own connections for a moment after they were closed. */
+const goneMs = [50, 100, 200, 400, 800];
 
 /** One topic in Pulsar as the store uses it: producers in, one follower out, and how far each has come. */
 export class TopicLog {
@@ -152,12 +155,22 @@ export class TopicLog {
   async #delete(): Promise<string | undefined> {
     await this.stop();
     try {
-      return await this.#options.ports.admin.deleteUnused(this.topic);
+      return await this.#deleteUnused();
     } finally {
       this.#follower = this.#newFollower();
       this.#senders = this.#newSenders();
       this.#ensured = undefined;
     }
+  }
+
+  async #deleteUnused(): Promise<string | undefined> {
+    const { admin, clock } = this.#options.ports;
+    for (const waitMs of goneMs) {
+      const isGone = (await admin.deleteUnused(this.topic)) === undefined;
+      if (isGone) return undefined;
+      await sleep(clock, waitMs);
+    }
+    return admin.deleteUnused(this.topic);
   }
 
   #newFollower(): TopicFollower {
