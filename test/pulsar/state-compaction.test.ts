@@ -85,9 +85,10 @@ describe("the state of a store in a real Pulsar", () => {
     const before = await stats();
     expect(Object.keys(before.cursors)).toContain("__compaction");
     await call("POST", "/retention", { retentionTimeInMinutes: 0, retentionSizeInMB: 0 });
-    await admin.compact(log);
     let waitMs = 500;
     await until(async () => {
+      // Again each time: what a compaction has covered may be forgotten when the topic is unloaded right behind it.
+      await admin.compact(log);
       await call("PUT", "/unload");
       await call("POST", "/trim");
       // Removing takes a moment, longer on a busy machine; a topic that is unloaded again meanwhile begins anew.
